@@ -1,0 +1,252 @@
+"""How a line falls apart into named cells: one small class of SQL text per cut kind.
+
+A cut works in two layers, so that nothing is computed twice: it puts expressions over ``line`` into
+a ``Layer`` (the split line, one JSON look-up, what follows a key) and hands out each cell as an
+expression over that layer's columns. Lines are never read as CSV: a quote that is left open spoils
+its own line only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.model import Format, Pivot, Shape
+
+_HIDDEN = "chr(31)"
+"""Stands for a delimiter inside quotes while the line is split."""
+_TAB = "\t"
+_NAME = re.compile(r"\(\?P<(\w+)>")
+_VALUE = 400
+"""Characters of a ``key=value`` cell that are looked at: more than a host or a user ever has."""
+
+
+class Layer:
+    """Columns of one step of the query, each expression once."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._columns: dict[str, str] = {}
+
+    def column(self, expression: str) -> str:
+        """Return the name of the column that holds an expression; add it where it is new."""
+        return self._columns.setdefault(expression, f"{self._prefix}{len(self._columns) + 1}")
+
+    @property
+    def sql(self) -> str:
+        """The columns as they stand in a SELECT list, led by a comma where there are any."""
+        return "".join(f", {expression} AS {name}" for expression, name in self._columns.items())
+
+
+class Cut(Protocol):
+    """SQL text that cuts a line of one shape."""
+
+    def complete(self, parts: Layer) -> str:
+        """Return the condition that a line has this cut's structure."""
+
+    def cell(self, name: str, parts: Layer) -> str:
+        """Return the expression of one cell; ``NULL`` where the shape has none of that name."""
+
+
+def cut_of(log_format: Format, shape: Shape, columns: Sequence[str], cells: Sequence[str]) -> Cut:
+    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use."""
+    match log_format.cut:
+        case "blanks" | "delimited" | "w3c":
+            return _Listed(log_format, shape, columns)
+        case "json":
+            return _Json(log_format, cells)
+        case "regex":
+            return _Matched(shape)
+        case "cef":
+            return _Cef()
+        case _:
+            return _Keyed(log_format.delimiter)
+
+
+def text(value: str) -> str:
+    """Return a SQL text literal.
+
+    >>> text("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
+class _Listed:
+    """Cells counted from the left, from the right, or from a word that is always there."""
+
+    def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
+        self._quoted = log_format.quoted
+        self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
+        self._tabs = log_format.cut == "w3c"
+        self._shape = shape
+        self._numbers: dict[str, int] = {}
+        for number, name in enumerate(columns, 1):
+            self._numbers.setdefault(name, number)
+        for number, name in enumerate(reversed(shape.tail), 1):
+            self._numbers.setdefault(name, -number)
+        self._pivots = {
+            name: (pivot, offset) for pivot in shape.pivots for name, offset in _offsets(pivot)
+        }
+
+    def _whole(self, parts: Layer) -> str:
+        line = _protected(self._delimiter) if self._quoted else "line"
+        split = f"string_split({line}, {text(self._delimiter)})"
+        if self._delimiter == " ":
+            # Runs of blanks are padding; most lines have none, and a look is cheap.
+            filtered = f"list_filter({split}, lambda part: part <> '')"
+            split = f"CASE WHEN contains(line, '  ') THEN {filtered} ELSE {split} END"
+        if self._tabs:
+            tabs = f"string_split({_protected(_TAB)}, chr(9))"
+            split = f"CASE WHEN contains(line, chr(9)) THEN {tabs} ELSE {split} END"
+        return parts.column(split)
+
+    def _here(self, pivot: Pivot, parts: Layer) -> str:
+        whole = self._whole(parts)
+        found = [f"list_position({whole}, {text(token)})" for token in pivot.tokens]
+        return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+    def complete(self, parts: Layer) -> str:
+        least = self._shape.minimum or 1
+        conditions = [f"len({self._whole(parts)}) >= {least}"]
+        conditions += [
+            f"coalesce({self._here(pivot, parts)}, 0) > {len(pivot.left)}"
+            for pivot in self._shape.pivots
+        ]
+        if self._quoted:
+            conditions.append("(len(string_split(line, '\"')) % 2 = 1)")
+        return " AND ".join(conditions)
+
+    def cell(self, name: str, parts: Layer) -> str:
+        whole = self._whole(parts)
+        if name in self._numbers:
+            value = f"{whole}[{self._numbers[name]}]"
+        elif name in self._pivots:
+            pivot, offset = self._pivots[name]
+            value = f"{whole}[{self._here(pivot, parts)} + {offset}]"
+            if offset < 0:
+                value = f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
+        else:
+            return "NULL"
+        if self._quoted:
+            value = f"trim(replace({value}, {_HIDDEN}, {text(self._delimiter)}))"
+        return value
+
+
+def _offsets(pivot: Pivot) -> list[tuple[str, int]]:
+    left = [(name, number - len(pivot.left)) for number, name in enumerate(pivot.left)]
+    right = [(name, number) for number, name in enumerate(pivot.right, 1)]
+    return [*left, *([(pivot.cell, 0)] if pivot.cell else []), *right]
+
+
+def _protected(delimiter: str) -> str:
+    """Return the line with its quotes resolved and delimiters inside them hidden.
+
+    ``""`` is a quote inside a cell or an empty cell: it can go in both cases. Between blanks, where
+    an empty cell would vanish with its quotes, it becomes the dash that stands for nothing.
+    """
+    plain = "replace(line, '\\\"', '')"
+    plain = (
+        f"replace({plain}, '\"\"', '')"
+        if delimiter == ","
+        else f"replace({plain}, ' \"\"', ' -')"
+    )
+    hidden = f"replace(part, {text(delimiter)}, {_HIDDEN})"
+    parts = (
+        f"list_transform(string_split({plain}, '\"'), "
+        f"lambda part, n: CASE WHEN n % 2 = 0 THEN {hidden} ELSE part END)"
+    )
+    return f"CASE WHEN contains(line, '\"') THEN array_to_string({parts}, '') ELSE line END"
+
+
+class _Json:
+    """Cells named by path (``dns.rrname``, ``answers[0].rdata``) in one JSON object a line."""
+
+    def __init__(self, log_format: Format, cells: Sequence[str]) -> None:
+        self._wrapped = log_format.wrapped
+        self._places = {name: number for number, name in enumerate(dict.fromkeys(cells), 1)}
+
+    def _whole(self, parts: Layer) -> str:
+        paths = ", ".join(text(_path(name)) for name in self._places)
+        start = "CASE WHEN starts_with(line, '{') THEN line ELSE substr(line, instr(line, '{')) END"
+        if self._wrapped:
+            keys = [path.rpartition(".")[2] for path in self._wrapped]
+            marks = [text(f'{key}"') for key in dict.fromkeys(keys)]
+            held = " OR ".join(f"contains(line, {mark})" for mark in marks)
+            inner = ", ".join(
+                f"try(json_extract_string({start}, {text(_path(path))}))" for path in self._wrapped
+            )
+            start = f"CASE WHEN {held} THEN coalesce({inner}, {start}) ELSE {start} END"
+        return parts.column(f"try(json_extract_string({start}, [{paths}]))")
+
+    def complete(self, parts: Layer) -> str:
+        return f"{self._whole(parts)} IS NOT NULL"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        return f"{self._whole(parts)}[{self._places[name]}]"
+
+
+def _path(name: str) -> str:
+    """Return the JSON path of a cell name.
+
+    >>> _path("dns.queries[0].rrname"), _path('$."id.orig_h"')
+    ('$.dns.queries[0].rrname', '$."id.orig_h"')
+    """
+    return name if name.startswith("$") else f"$.{name}"
+
+
+class _Keyed:
+    """Cells written ``key=value`` or ``key="a value"`` between delimiters."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+
+    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+        return "contains(line, '=')"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        key = text(f"{self._delimiter}{name}=")
+        after = f"string_split(line, {key})[2]"
+        rest = parts.column(f"left({after}, {_VALUE})")
+        quoted = f"string_split({rest}, '\"')[2]"
+        bare = f"string_split({rest}, {text(self._delimiter)})[1]"
+        return f"CASE WHEN starts_with({rest}, '\"') THEN {quoted} ELSE {bare} END"
+
+
+class _Cef:
+    """Cells of ArcSight's Common Event Format: seven header parts, then ``key=value`` pairs."""
+
+    _HEADER = (
+        "cef", "device_vendor", "device_product", "device_version", "signature", "name", "severity",
+    )  # fmt: skip
+
+    def _whole(self, parts: Layer) -> str:
+        return parts.column("string_split(line, '|')")
+
+    def complete(self, parts: Layer) -> str:
+        return f"len({self._whole(parts)}) >= 8"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        if name in self._HEADER:
+            return f"{self._whole(parts)}[{self._HEADER.index(name) + 1}]"
+        pattern = rf"[ |]{re.escape(name)}=(.*?)(?: [\w.\[\]-]+=|\s*$)"
+        return f"trim(regexp_extract(line, {text(pattern)}, 1))"
+
+
+class _Matched:
+    """Cells that are the named groups of a regular expression (RE2)."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._names = _NAME.findall(shape.pattern)
+        self._pattern = _NAME.sub("(", shape.pattern)
+
+    def _whole(self, parts: Layer) -> str:
+        names = ", ".join(text(name) for name in self._names)
+        return parts.column(f"regexp_extract(line, {text(self._pattern)}, [{names}])")
+
+    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+        return f"regexp_matches(line, {text(self._pattern)})"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        return f"{self._whole(parts)}.{name}" if name in self._names else "NULL"

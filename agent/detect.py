@@ -1,0 +1,134 @@
+"""Which format a file is written in, judged by what each format makes of its first lines.
+
+No file name and no guess by keyword: a format is tried on the lines themselves. Where two formats
+read the same lines, the more specific one is taken: the one whose own samples the other reads, but
+which does not read the other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.model import Format
+
+LINES = 200
+"""First lines of a file that are looked at."""
+ENOUGH = 0.5
+"""Share of lines that a format must accept; relays mix devices, so not all need to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one format makes of some lines: how many are events, named events, others, rejects."""
+
+    events: int
+    named: int
+    others: int
+    rejects: int
+
+    @property
+    def total(self) -> int:
+        return self.events + self.others + self.rejects
+
+    @property
+    def fit(self) -> tuple[float, float, float]:
+        """Shares that order candidates: lines accepted, events, events with a host name."""
+        total = self.total or 1
+        return (
+            round((self.events + self.others) / total, 2),
+            round(self.events / total, 2),
+            round(self.named / total, 2),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The format of a file, or why there is none."""
+
+    format: Format | None
+    reason: str = ""
+
+
+Try = Callable[[Format, bytes], Tally]
+"""Runs one format over some clean text; given by the caller, who owns the database."""
+
+
+def detect(
+    head: bytes, formats: Mapping[str, Format], attempt: Try, first: str | None = None
+) -> Answer:
+    """Return the format of a file from its first clean text.
+
+    ``first`` names a format to try before all others; it is taken at once where it reads the lines
+    well, since files of one source seldom change.
+    """
+    sample = _first_lines(head)
+    if not sample.strip():
+        return Answer(None, "holds no line yet")
+    if first is not None and first in formats:
+        tally = attempt(formats[first], sample)
+        if tally.named and tally.rejects == 0:
+            return Answer(formats[first])
+    tallies = {
+        name: attempt(candidate, sample)
+        for name, candidate in formats.items()
+        if _possible(candidate, sample)
+    }
+    fitting = {
+        name: tally for name, tally in tallies.items() if tally.events and tally.fit[0] >= ENOUGH
+    }
+    if not fitting:
+        return Answer(None, _why_none(tallies))
+    best = max(tally.fit for tally in fitting.values())
+    tied = [formats[name] for name, tally in fitting.items() if tally.fit == best]
+    return _most_specific(tied, attempt)
+
+
+def _first_lines(head: bytes) -> bytes:
+    """Return whole lines only, unless there is but one and it has no end yet."""
+    cut = head.rfind(b"\n") + 1
+    lines = (head[:cut] if cut else head + b"\n").split(b"\n")[:LINES]
+    return b"\n".join(lines) + b"\n" if lines[-1] else b"\n".join(lines)
+
+
+def _possible(candidate: Format, sample: bytes) -> bool:
+    """Leave out formats that a glance rules out; trying costs milliseconds each."""
+    if candidate.header and candidate.header != "first":
+        return candidate.header.encode() in sample
+    if candidate.cut == "json":
+        return b"{" in sample
+    if candidate.cut == "cef":
+        return b"CEF:" in sample
+    return not candidate.starts or any(start.encode() in sample for start in candidate.starts)
+
+
+def _most_specific(tied: Sequence[Format], attempt: Try) -> Answer:
+    if len(tied) == 1:
+        return Answer(tied[0])
+    winners = [
+        one
+        for one in tied
+        if all(_reads(other, one, attempt) and not _reads(one, other, attempt) for other in tied if other is not one)
+    ]
+    if len(winners) == 1:
+        return Answer(winners[0])
+    names = " and ".join(sorted(one.name for one in tied))
+    return Answer(None, f"reads equally well as {names}; say which with --format")
+
+
+def _reads(reader: Format, writer: Format, attempt: Try) -> bool:
+    """Tell whether one format makes events of another's samples."""
+    lines = [
+        f"{sample.header}\n{sample.line}\n" if sample.header else f"{sample.line}\n"
+        for sample in writer.samples
+        if isinstance(sample.event, dict)
+    ]
+    return any(attempt(reader, line.encode()).named for line in lines)
+
+
+def _why_none(tallies: Mapping[str, Tally]) -> str:
+    near = max(tallies, key=lambda name: tallies[name].fit, default=None)
+    if near is None or not tallies[near].events:
+        return "is in no format that is known here; see 'sundial formats', or name one with --format"
+    tally = tallies[near]
+    return f"comes nearest to {near}, which reads {tally.events} of its first {tally.total} lines; force it with --format {near}"

@@ -1,0 +1,258 @@
+-- What the agent publishes: every table of findings.duckdb, and what each column means.
+-- Nothing here is about one person: numbers of people, never people. A week is its Monday.
+
+-- One transaction: a commit for each comment would take longer than all counting.
+BEGIN;
+
+CREATE TABLE findings.meta (key VARCHAR, value VARCHAR);
+COMMENT ON TABLE findings.meta IS 'Facts about this file as a whole, one a row.';
+COMMENT ON COLUMN findings.meta.key IS 'published_at, catalogue_version, sundial_version, schema_version, first_day, last_day, last_week (Monday of the last complete week), coverage_floor, k.';
+COMMENT ON COLUMN findings.meta.value IS 'The fact as text; NULL where nothing was read yet.';
+
+CREATE TABLE findings.apps (
+    app VARCHAR, name VARCHAR, vendor VARCHAR, category VARCHAR, categories VARCHAR[],
+    audience VARCHAR, homepage VARCHAR, first_seen DATE, last_seen DATE, requests BIGINT
+);
+COMMENT ON TABLE findings.apps IS 'Apps that the logs have seen, one a row.';
+COMMENT ON COLUMN findings.apps.app IS 'Id of the app in the catalogue.';
+COMMENT ON COLUMN findings.apps.name IS 'Name as the vendor writes it.';
+COMMENT ON COLUMN findings.apps.vendor IS 'Company behind the app.';
+COMMENT ON COLUMN findings.apps.category IS 'Category the app is filed under.';
+COMMENT ON COLUMN findings.apps.categories IS 'All its categories, the one it is filed under first.';
+COMMENT ON COLUMN findings.apps.audience IS 'business, personal or both.';
+COMMENT ON COLUMN findings.apps.homepage IS 'Vendor''s page.';
+COMMENT ON COLUMN findings.apps.first_seen IS 'First day of use that got through; NULL if there was none.';
+COMMENT ON COLUMN findings.apps.last_seen IS 'Last day of use that got through; NULL if there was none.';
+COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals, blocked ones included.';
+
+CREATE TABLE findings.categories (category VARCHAR, name VARCHAR, description VARCHAR);
+COMMENT ON TABLE findings.categories IS 'Categories of the catalogue, one a row.';
+COMMENT ON COLUMN findings.categories.category IS 'Id of the category.';
+COMMENT ON COLUMN findings.categories.name IS 'Name for readers.';
+COMMENT ON COLUMN findings.categories.description IS 'What belongs in it.';
+
+CREATE TABLE findings.departments (
+    department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE
+);
+COMMENT ON TABLE findings.departments IS 'Departments of the directory, of the subnets and of the logs, one a row.';
+COMMENT ON COLUMN findings.departments.department IS 'Name; (unknown) holds what no department could be found for.';
+COMMENT ON COLUMN findings.departments.headcount IS 'People in the last week by the directory, else by the subnets; NULL if neither says.';
+COMMENT ON COLUMN findings.departments.basis IS 'What stands for a person: person, or address where only addresses are seen.';
+COMMENT ON COLUMN findings.departments.first_day IS 'First day with any request from it; NULL if never seen.';
+COMMENT ON COLUMN findings.departments.last_day IS 'Last day with any request from it; NULL if never seen.';
+
+CREATE TABLE findings.usage_daily (
+    day DATE, app VARCHAR, department VARCHAR, signal VARCHAR, evidence VARCHAR,
+    people INTEGER, requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT
+);
+COMMENT ON TABLE findings.usage_daily IS 'Traffic of an app in a department by day and signal.';
+COMMENT ON COLUMN findings.usage_daily.day IS 'Day in the time zone of the source.';
+COMMENT ON COLUMN findings.usage_daily.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.usage_daily.department IS 'Department of the person on that day.';
+COMMENT ON COLUMN findings.usage_daily.signal IS 'How the hosts are used: app, sign_in, upload, api, webhook, embed, tracker, cdn, telemetry, push.';
+COMMENT ON COLUMN findings.usage_daily.evidence IS 'What the signal proves: use, machine or embedded.';
+COMMENT ON COLUMN findings.usage_daily.people IS 'People behind the requests, also of blocked ones; shared addresses are not people.';
+COMMENT ON COLUMN findings.usage_daily.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.usage_daily.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_daily.bytes_out IS 'Bytes from the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.usage_daily.bytes_in IS 'Bytes to the clients; NULL where no log says.';
+
+CREATE TABLE findings.usage_weekly (
+    week DATE, app VARCHAR, department VARCHAR, evidence VARCHAR,
+    people INTEGER, requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT
+);
+COMMENT ON TABLE findings.usage_weekly IS 'Traffic of an app in a department by week and evidence; the last week may be incomplete.';
+COMMENT ON COLUMN findings.usage_weekly.week IS 'Monday of the week.';
+COMMENT ON COLUMN findings.usage_weekly.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.usage_weekly.department IS 'Department of the person on each day.';
+COMMENT ON COLUMN findings.usage_weekly.evidence IS 'use, machine or embedded.';
+COMMENT ON COLUMN findings.usage_weekly.people IS 'People behind the requests of the week, also of blocked ones.';
+COMMENT ON COLUMN findings.usage_weekly.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.usage_weekly.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_weekly.bytes_out IS 'Bytes from the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.usage_weekly.bytes_in IS 'Bytes to the clients; NULL where no log says.';
+
+CREATE TABLE findings.adoption_weekly (
+    week DATE, app VARCHAR, department VARCHAR, active_people INTEGER, regular_people INTEGER,
+    covered_people INTEGER, headcount INTEGER, coverage DOUBLE, visible BOOLEAN, share DOUBLE,
+    stage VARCHAR, since DATE, first_week DATE, peak_people INTEGER
+);
+COMMENT ON TABLE findings.adoption_weekly IS 'How far an app had spread in a department: a row for every week from its first active one to the last complete one.';
+COMMENT ON COLUMN findings.adoption_weekly.week IS 'Monday of the week.';
+COMMENT ON COLUMN findings.adoption_weekly.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.adoption_weekly.department IS 'Department of the people on each day.';
+COMMENT ON COLUMN findings.adoption_weekly.active_people IS 'People with use that got through in this week.';
+COMMENT ON COLUMN findings.adoption_weekly.regular_people IS 'People active in at least 2 of the last 4 visible weeks; NULL if the week is not visible.';
+COMMENT ON COLUMN findings.adoption_weekly.covered_people IS 'People of the department seen in any log of the week, on any host.';
+COMMENT ON COLUMN findings.adoption_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
+COMMENT ON COLUMN findings.adoption_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
+COMMENT ON COLUMN findings.adoption_weekly.visible IS 'Whether enough of the department was seen to say anything.';
+COMMENT ON COLUMN findings.adoption_weekly.share IS 'Regular by covered people, 0 to 1; NULL if the week is not visible.';
+COMMENT ON COLUMN findings.adoption_weekly.stage IS 'none, trial, workgroup, division, stalled, abandoned or not visible.';
+COMMENT ON COLUMN findings.adoption_weekly.since IS 'Week in which this stage began; weeks that are not visible do not end a stage.';
+COMMENT ON COLUMN findings.adoption_weekly.first_week IS 'First week with an active person in this department.';
+COMMENT ON COLUMN findings.adoption_weekly.peak_people IS 'Most regular people of any week so far.';
+
+CREATE TABLE findings.adoption_company (
+    week DATE, app VARCHAR, active_people INTEGER, regular_people INTEGER, covered_people INTEGER,
+    share DOUBLE, departments_active INTEGER, departments_division INTEGER,
+    departments_visible INTEGER, company_wide BOOLEAN, tipping_point DATE
+);
+COMMENT ON TABLE findings.adoption_company IS 'How far an app had spread across the company, by week. Departments add up; (unknown) counts only where no department is known.';
+COMMENT ON COLUMN findings.adoption_company.week IS 'Monday of the week.';
+COMMENT ON COLUMN findings.adoption_company.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.adoption_company.active_people IS 'Active people of all departments.';
+COMMENT ON COLUMN findings.adoption_company.regular_people IS 'Regular people of the visible departments; NULL if none is visible.';
+COMMENT ON COLUMN findings.adoption_company.covered_people IS 'Covered people of all visible departments, with the app or without.';
+COMMENT ON COLUMN findings.adoption_company.share IS 'Regular by covered people, 0 to 1; NULL if no department is visible.';
+COMMENT ON COLUMN findings.adoption_company.departments_active IS 'Departments with an active person.';
+COMMENT ON COLUMN findings.adoption_company.departments_division IS 'Visible departments at division.';
+COMMENT ON COLUMN findings.adoption_company.departments_visible IS 'Departments visible in the week, with the app or without.';
+COMMENT ON COLUMN findings.adoption_company.company_wide IS 'Division in half of the visible departments, or a share of 0.40; holds while no department is visible.';
+COMMENT ON COLUMN findings.adoption_company.tipping_point IS 'First week at division anywhere or at workgroup in three departments; NULL before it.';
+
+CREATE TABLE findings.coverage_weekly (
+    week DATE, department VARCHAR, covered_people INTEGER, headcount INTEGER, coverage DOUBLE,
+    visible BOOLEAN, basis VARCHAR
+);
+COMMENT ON TABLE findings.coverage_weekly IS 'How much of a department the logs see: a row for every department and complete week.';
+COMMENT ON COLUMN findings.coverage_weekly.week IS 'Monday of the week.';
+COMMENT ON COLUMN findings.coverage_weekly.department IS 'Department on each day.';
+COMMENT ON COLUMN findings.coverage_weekly.covered_people IS 'People seen in any log of the week, on any host.';
+COMMENT ON COLUMN findings.coverage_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
+COMMENT ON COLUMN findings.coverage_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
+COMMENT ON COLUMN findings.coverage_weekly.visible IS 'Coverage at or above the floor; where the headcount is unknown, anybody seen.';
+COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: person or address.';
+
+CREATE TABLE findings.coverage_daily (
+    day DATE, department VARCHAR, source VARCHAR, people INTEGER, requests BIGINT,
+    unresolved_requests BIGINT, shared_requests BIGINT
+);
+COMMENT ON TABLE findings.coverage_daily IS 'What each source saw of each department, by day.';
+COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
+COMMENT ON COLUMN findings.coverage_daily.department IS 'Department on that day.';
+COMMENT ON COLUMN findings.coverage_daily.source IS 'Name of the stream of logs.';
+COMMENT ON COLUMN findings.coverage_daily.people IS 'People seen, on any host.';
+COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host.';
+COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
+COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
+
+CREATE TABLE findings.hosts (
+    host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
+    requests BIGINT, blocked BIGINT, first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.hosts IS 'Hosts of apps that the logs have seen, one a row.';
+COMMENT ON COLUMN findings.hosts.host IS 'Fully qualified name.';
+COMMENT ON COLUMN findings.hosts.app IS 'Id of the app it belongs to.';
+COMMENT ON COLUMN findings.hosts.signal IS 'How the host is used.';
+COMMENT ON COLUMN findings.hosts.evidence IS 'use, machine or embedded.';
+COMMENT ON COLUMN findings.hosts.tenant IS 'Customer''s own space named by the host; NULL if it names none.';
+COMMENT ON COLUMN findings.hosts.rule IS 'Catalogue entry and suffix that say so.';
+COMMENT ON COLUMN findings.hosts.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.hosts.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.hosts.first_seen IS 'First day with a request.';
+COMMENT ON COLUMN findings.hosts.last_seen IS 'Last day with a request.';
+
+CREATE TABLE findings.tenants (
+    app VARCHAR, tenant VARCHAR, department VARCHAR, people INTEGER, requests BIGINT,
+    first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.tenants IS 'Spaces of customers in an app, by department.';
+COMMENT ON COLUMN findings.tenants.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.tenants.tenant IS 'Name of the space, as in its host.';
+COMMENT ON COLUMN findings.tenants.department IS 'Department of the people on each day.';
+COMMENT ON COLUMN findings.tenants.people IS 'People behind the requests.';
+COMMENT ON COLUMN findings.tenants.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.tenants.first_seen IS 'First day with a request.';
+COMMENT ON COLUMN findings.tenants.last_seen IS 'Last day with a request.';
+
+CREATE TABLE findings.app_overlap (app_a VARCHAR, app_b VARCHAR, people INTEGER);
+COMMENT ON TABLE findings.app_overlap IS 'People who used both of two apps that share a category, in the last four complete weeks.';
+COMMENT ON COLUMN findings.app_overlap.app_a IS 'Id of one app, the earlier in the alphabet.';
+COMMENT ON COLUMN findings.app_overlap.app_b IS 'Id of the other app.';
+COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both.';
+
+CREATE TABLE findings.hosts_unknown (
+    host VARCHAR, department VARCHAR, people INTEGER, requests BIGINT, blocked BIGINT,
+    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims, by department.';
+COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
+COMMENT ON COLUMN findings.hosts_unknown.department IS 'Department when the lines were read.';
+COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred.';
+COMMENT ON COLUMN findings.hosts_unknown.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.hosts_unknown.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.hosts_unknown.bytes_in IS 'Bytes to the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
+
+CREATE TABLE findings.changes (
+    kind VARCHAR, week DATE, app VARCHAR, department VARCHAR, stage VARCHAR, people INTEGER,
+    covered_people INTEGER, first_week DATE, weeks_since_first INTEGER
+);
+COMMENT ON TABLE findings.changes IS 'What is different from four complete weeks ago, at most one row for an app in a department.';
+COMMENT ON COLUMN findings.changes.kind IS 'new, stage_up, stage_down, abandoned or company_wide.';
+COMMENT ON COLUMN findings.changes.week IS 'Week of the change.';
+COMMENT ON COLUMN findings.changes.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.changes.department IS 'Department; NULL for company_wide.';
+COMMENT ON COLUMN findings.changes.stage IS 'Stage it has now; NULL for company_wide.';
+COMMENT ON COLUMN findings.changes.people IS 'For new: people who used it so far. At trial: active people. Else regular people.';
+COMMENT ON COLUMN findings.changes.covered_people IS 'Covered people of the last visible week.';
+COMMENT ON COLUMN findings.changes.first_week IS 'First week with an active person.';
+COMMENT ON COLUMN findings.changes.weeks_since_first IS 'Weeks from the first active week to the last complete one.';
+
+CREATE TABLE findings.sources (
+    source VARCHAR, formats VARCHAR[], kind VARCHAR, files INTEGER, lines BIGINT, events BIGINT,
+    rejects BIGINT, first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN,
+    has_bytes BOOLEAN, has_client BOOLEAN
+);
+COMMENT ON TABLE findings.sources IS 'Streams of logs, one a row.';
+COMMENT ON COLUMN findings.sources.source IS 'Name of the stream.';
+COMMENT ON COLUMN findings.sources.formats IS 'Formats its files were read with.';
+COMMENT ON COLUMN findings.sources.kind IS 'dns, proxy, or mixed if it holds both; NULL while nothing was read.';
+COMMENT ON COLUMN findings.sources.files IS 'Files, skipped ones included.';
+COMMENT ON COLUMN findings.sources.lines IS 'Lines read.';
+COMMENT ON COLUMN findings.sources.events IS 'Events found in them.';
+COMMENT ON COLUMN findings.sources.rejects IS 'Lines that could not be read.';
+COMMENT ON COLUMN findings.sources.first_seen IS 'Time of the first event.';
+COMMENT ON COLUMN findings.sources.last_seen IS 'Time of the last event.';
+COMMENT ON COLUMN findings.sources.has_user IS 'Whether any file names users.';
+COMMENT ON COLUMN findings.sources.has_bytes IS 'Whether any file counts bytes.';
+COMMENT ON COLUMN findings.sources.has_client IS 'Whether any file names client addresses.';
+
+CREATE TABLE findings.log_files (
+    file_id INTEGER, source VARCHAR, path VARCHAR, format VARCHAR, lines BIGINT, events BIGINT,
+    rejects BIGINT, bytes BIGINT, first_seen TIMESTAMP, last_seen TIMESTAMP, status VARCHAR,
+    note VARCHAR, scanned_at TIMESTAMP, seconds DOUBLE
+);
+COMMENT ON TABLE findings.log_files IS 'Log files and what became of each.';
+COMMENT ON COLUMN findings.log_files.file_id IS 'Number of the file in this store.';
+COMMENT ON COLUMN findings.log_files.source IS 'Stream it belongs to.';
+COMMENT ON COLUMN findings.log_files.path IS 'Where it lay when it was read last.';
+COMMENT ON COLUMN findings.log_files.format IS 'Format it was read with; NULL if none fitted.';
+COMMENT ON COLUMN findings.log_files.lines IS 'Lines read.';
+COMMENT ON COLUMN findings.log_files.events IS 'Events found in them.';
+COMMENT ON COLUMN findings.log_files.rejects IS 'Lines that could not be read.';
+COMMENT ON COLUMN findings.log_files.bytes IS 'Size in bytes, as it lay there.';
+COMMENT ON COLUMN findings.log_files.first_seen IS 'Time of the first event.';
+COMMENT ON COLUMN findings.log_files.last_seen IS 'Time of the last event.';
+COMMENT ON COLUMN findings.log_files.status IS 'read, truncated, skipped or open.';
+COMMENT ON COLUMN findings.log_files.note IS 'What was unusual, for people.';
+COMMENT ON COLUMN findings.log_files.scanned_at IS 'When it was read last.';
+COMMENT ON COLUMN findings.log_files.seconds IS 'How long reading it took.';
+
+CREATE TABLE findings.rejects (
+    file_id INTEGER, path VARCHAR, source VARCHAR, reason VARCHAR, lines BIGINT,
+    first_line BIGINT, sample VARCHAR
+);
+COMMENT ON TABLE findings.rejects IS 'Lines that could not be read, by file and reason.';
+COMMENT ON COLUMN findings.rejects.file_id IS 'Number of the file in this store.';
+COMMENT ON COLUMN findings.rejects.path IS 'Where the file lay.';
+COMMENT ON COLUMN findings.rejects.source IS 'Stream it belongs to.';
+COMMENT ON COLUMN findings.rejects.reason IS 'Why the lines could not be read.';
+COMMENT ON COLUMN findings.rejects.lines IS 'How many lines.';
+COMMENT ON COLUMN findings.rejects.first_line IS 'Number of the first of them, from 1.';
+COMMENT ON COLUMN findings.rejects.sample IS 'The first of them with its letters and digits masked.';
+
+COMMIT;

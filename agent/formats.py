@@ -1,0 +1,249 @@
+"""Log formats as data: rules/formats/*.toml read into Format values, every fault found and named.
+
+A format says how a line is cut into cells and which cell feeds which field of an event; rules/README.md
+has the grammar. It knows no SQL: ``agent.parse`` compiles it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from agent.errors import Problem, RulesError
+from agent.model import CUTS, FIELDS, TRANSFORMS, Field, Format, Pivot, Sample, Shape
+
+_KINDS = ("dns", "proxy", "firewall", "mixed")
+_EVIDENCE = ("observed", "documented")
+_TOP = (
+    "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
+    "starts", "other", "wrapped", "empty", "shape", "sample",
+)  # fmt: skip
+_SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "fields")
+_PIVOT = ("token", "left", "right", "cell")
+_FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise")
+_SAMPLE = ("line", "event", "header", "note")
+_DEFAULT_TRANSFORM = {
+    "ts": "time",
+    "host": "host",
+    "bytes_out": "count",
+    "bytes_in": "count",
+    "blocked": "verdict",
+}
+
+
+def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
+    """Return every format by name: the shipped ones, then those of an operator's folders.
+
+    A local format replaces the shipped one of the same name. Raises RulesError with the problems
+    of all files.
+    """
+    problems: list[Problem] = []
+    formats: dict[str, Format] = {}
+    for folder in (files("rules") / "formats", *extra):
+        for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+            if entry.name.endswith(".toml"):
+                loaded = _load(entry, problems)
+                if loaded is not None:
+                    formats[loaded.name] = loaded
+    if problems:
+        raise RulesError(problems)
+    return formats
+
+
+def _load(entry: Traversable, problems: list[Problem]) -> Format | None:
+    where = f"rules/formats/{entry.name}"
+    try:
+        table = tomllib.loads(entry.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(Problem(where, f"is not TOML: {error}."))
+        return None
+    reader = _Reader(where, problems)
+    return reader.format(entry.name.removesuffix(".toml"), table)
+
+
+@dataclass
+class _Reader:
+    """Reads one file's tables and records what is wrong instead of stopping."""
+
+    where: str
+    problems: list[Problem]
+    found: int = field(default=0)
+
+    def wrong(self, key: str, message: str) -> None:
+        self.found += 1
+        self.problems.append(Problem(self.where, message, key))
+
+    def format(self, name: str, table: dict[str, Any]) -> Format | None:
+        self.known(table, (*_TOP, *_SHAPE), "")
+        cut = self.one_of(table, "cut", CUTS)
+        shapes = table.get("shape") or [{}]
+        base = {key: table[key] for key in _SHAPE if key in table}
+        made = Format(
+            name=name,
+            title=self.text(table, "title"),
+            vendor=self.text(table, "vendor"),
+            url=self.text(table, "url"),
+            evidence=self.one_of(table, "evidence", _EVIDENCE),
+            kind=self.one_of(table, "kind", _KINDS),
+            cut=cut,
+            delimiter=self.optional(table, "delimiter", " " if cut in {"blanks", "keyvalue"} else ","),
+            quoted=bool(table.get("quoted", True)),
+            header=self.optional(table, "header", ""),
+            prefix=bool(table.get("prefix", False)),
+            starts=tuple(self.texts(table, "starts")),
+            other=tuple(self.texts(table, "other")),
+            wrapped=tuple(self.texts(table, "wrapped")),
+            empty=("", *_texts(table.get("empty", "-"))),
+            shapes=tuple(
+                self.shape({**base, **shape}, f"shape[{number}]" if table.get("shape") else "")
+                for number, shape in enumerate(shapes, 1)
+            ),
+            samples=tuple(self.samples(table.get("sample", []))),
+        )
+        if not made.samples:
+            self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
+        return made if not self.found else None
+
+    def shape(self, table: dict[str, Any], key: str) -> Shape:
+        self.known(table, _SHAPE, key)
+        fields = table.get("fields", {})
+        self.known(fields, FIELDS, _dot(key, "fields"))
+        if "ts" not in fields:
+            self.wrong(_dot(key, "fields.ts"), "is missing: every event has a time.")
+        if "host" not in fields and "dest_ip" not in fields:
+            self.wrong(_dot(key, "fields.host"), "is missing: an event names where it went.")
+        return Shape(
+            when={
+                column: tuple(_texts(values)) for column, values in table.get("when", {}).items()
+            },
+            columns=tuple(_texts(table.get("columns", ()))),
+            tail=tuple(_texts(table.get("tail", ()))),
+            pivots=tuple(self.pivots(_tables(table.get("pivot", ())), _dot(key, "pivot"))),
+            pattern=self.pattern(table, key),
+            minimum=int(table.get("minimum", 0)),
+            fields=tuple(
+                self.field(name, spec, _dot(key, f"fields.{name}"))
+                for name, specs in fields.items()
+                if name in FIELDS
+                for spec in _alternatives(specs)
+            ),
+        )
+
+    def pivots(self, tables: Iterable[dict[str, Any]], key: str) -> Iterable[Pivot]:
+        for table in tables:
+            self.known(table, _PIVOT, key)
+            yield Pivot(
+                tuple(_texts(table.get("token", ""))),
+                tuple(_texts(table.get("left", ()))),
+                tuple(_texts(table.get("right", ()))),
+                str(table.get("cell", "")),
+            )
+
+    def pattern(self, table: Mapping[str, Any], key: str) -> str:
+        pattern = str(table.get("pattern", ""))
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            self.wrong(_dot(key, "pattern"), f"is no regular expression: {error}.")
+        return pattern
+
+    def field(self, name: str, spec: object, key: str) -> Field:
+        if isinstance(spec, str | list):
+            spec = {"from": spec}
+        if not isinstance(spec, dict):
+            self.wrong(key, 'is a cell name or a table: { from = "cell", as = "transform" }.')
+            spec = {}
+        self.known(spec, _FIELD, key)
+        transform = spec.get("as", _DEFAULT_TRANSFORM.get(name, "text"))
+        if transform not in TRANSFORMS:
+            self.wrong(
+                f"{key}.as", f'"{transform}": unknown transform.{hint(transform, TRANSFORMS)}'
+            )
+        if transform in {"time", "ordered"} and not spec.get("formats"):
+            self.wrong(f"{key}.formats", "is missing: how the time is written, as for strftime.")
+        return Field(
+            name=name,
+            sources=tuple(_texts(spec.get("join", spec.get("from", ())))),
+            join="join" in spec,
+            transform=transform,
+            formats=tuple(_texts(spec.get("formats", ()))),
+            true=tuple(value.lower() for value in _texts(spec.get("true", ()))),
+            false=tuple(value.lower() for value in _texts(spec.get("false", ()))),
+            otherwise=spec.get("otherwise"),
+        )
+
+    def samples(self, tables: Iterable[dict[str, Any]]) -> Iterable[Sample]:
+        for number, table in enumerate(tables, 1):
+            key = f"sample[{number}]"
+            self.known(table, _SAMPLE, key)
+            event = table.get("event")
+            if event not in {"other", "reject"} if isinstance(event, str) else not event:
+                self.wrong(f"{key}.event", 'is the expected event as a table, "other" or "reject".')
+            yield Sample(str(table.get("line", "")), event or {}, str(table.get("header", "")))
+
+    def known(self, table: Mapping[str, Any], keys: Sequence[str], key: str) -> None:
+        for name in table:
+            if name not in keys:
+                self.wrong(_dot(key, name), f"unknown key.{hint(name, keys)}")
+
+    def text(self, table: Mapping[str, Any], key: str) -> str:
+        value = table.get(key)
+        if not isinstance(value, str) or not value.strip():
+            self.wrong(key, "is missing." if value is None else "is not a text.")
+            return ""
+        return value
+
+    def texts(self, table: Mapping[str, Any], key: str) -> Iterable[str]:
+        return _texts(table.get(key, ()))
+
+    def optional(self, table: Mapping[str, Any], key: str, default: str) -> str:
+        value = table.get(key, default)
+        if not isinstance(value, str):
+            self.wrong(key, "is not a text.")
+            return default
+        return value
+
+    def one_of(self, table: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
+        value = self.text(table, key)
+        if value and value not in values:
+            self.wrong(key, f'"{value}" is none of {", ".join(values)}.{hint(value, values)}')
+        return value
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean "x"?`` for a near miss, else an empty string.
+
+    >>> hint("hots", ["host", "client"])
+    ' Did you mean "host"?'
+    """
+    close = get_close_matches(word, list(known), n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    """Return one table or a list of tables as a list."""
+    return [value] if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+
+
+def _alternatives(specs: object) -> list[object]:
+    """Return the ways to fill a field: a list of tables holds several, anything else is one."""
+    if isinstance(specs, list) and any(isinstance(spec, dict) for spec in specs):
+        return list(specs)
+    return [specs]
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
+
+
+def _dot(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -1,0 +1,209 @@
+"""The value types that every stage speaks: signals, apps, matches, formats and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Evidence(StrEnum):
+    """What a signal proves about a person."""
+
+    USE = "use"
+    MACHINE = "machine"
+    EMBEDDED = "embedded"
+
+
+class Signal(StrEnum):
+    """How a host of an app is used."""
+
+    APP = "app"
+    SIGN_IN = "sign_in"
+    UPLOAD = "upload"
+    API = "api"
+    WEBHOOK = "webhook"
+    EMBED = "embed"
+    TRACKER = "tracker"
+    CDN = "cdn"
+    TELEMETRY = "telemetry"
+    PUSH = "push"
+
+    @property
+    def evidence(self) -> Evidence:
+        """The class of evidence that this signal gives.
+
+        >>> Signal.SIGN_IN.evidence.value, Signal.PUSH.evidence.value
+        ('use', 'embedded')
+        """
+        if self in {Signal.APP, Signal.SIGN_IN, Signal.UPLOAD}:
+            return Evidence.USE
+        if self in {Signal.API, Signal.WEBHOOK}:
+            return Evidence.MACHINE
+        return Evidence.EMBEDDED
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One cloud service of the catalogue."""
+
+    id: str
+    name: str
+    vendor: str
+    categories: tuple[str, ...]
+    """Category ids; the first one is where the app is filed."""
+    homepage: str
+    audience: str
+    """``business``, ``personal`` or ``both``."""
+    hosts: tuple[tuple[str, Signal], ...]
+    """Host suffixes with their signal; the longest suffix of a name wins."""
+    tenant_under: tuple[str, ...] = ()
+    """Suffixes whose next label to the left is a customer's own space."""
+    not_tenants: frozenset[str] = field(default_factory=frozenset)
+    """Labels in that place which are the vendor's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What the catalogue says of one host; no match is a value with ``app`` None."""
+
+    host: str
+    app: str | None = None
+    signal: Signal | None = None
+    tenant: str | None = None
+    rule: str | None = None
+    """Where the answer comes from: ``<category>/<app id>: <suffix>``."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The evidence of the signal, None without a match."""
+        return None if self.signal is None else self.signal.evidence
+
+
+CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "regex")
+"""The ways a line is cut into cells, cheapest first."""
+
+FIELDS = (
+    "ts",
+    "client",
+    "user",
+    "host",
+    "dest_ip",
+    "method",
+    "bytes_out",
+    "bytes_in",
+    "blocked",
+    "user_agent",
+    "department",
+)
+"""What an event holds; null wherever the log does not say."""
+
+TRANSFORMS = (
+    "text",
+    "host",
+    "url",
+    "time",
+    "ordered",
+    "iso",
+    "stamp",
+    "epoch",
+    "day",
+    "count",
+    "verdict",
+    "labels",
+    "before_hash",
+    "before_colon",
+    "after_slash",
+    "bracketed",
+    "mail",
+    "first",
+)
+"""The closed list of what may be done to a cell; ``agent.parse`` says what each one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One way to fill a field of an event; several for one name are tried in turn."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Cell names; the first one that holds something is taken."""
+    join: bool
+    """True where the cells together are the value, joined by a blank."""
+    transform: str
+    formats: tuple[str, ...] = ()
+    """For ``time`` and ``ordered``: how it may be written, as for strptime."""
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
+    otherwise: bool | None = None
+    """For ``verdict``: lower-case values (``*`` matches anything) that mean blocked and allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot:
+    """A word that is always there, from which cells are counted in both directions."""
+
+    tokens: tuple[str, ...]
+    left: tuple[str, ...]
+    """Cell names just before the word, in reading order."""
+    right: tuple[str, ...]
+    cell: str = ""
+    """Name of the cell that is the word itself, where there are several words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One layout of a format's lines."""
+
+    when: dict[str, tuple[str, ...]]
+    """Cell name to the values (``*`` matches anything) that a line of this shape has there."""
+    columns: tuple[str, ...]
+    tail: tuple[str, ...]
+    """Names of the last cells, in reading order."""
+    pivots: tuple[Pivot, ...]
+    pattern: str
+    minimum: int
+    """Fewest cells of such a line; 0 for as many as the fields need."""
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A line that proves a format, and the event it must give."""
+
+    line: str
+    event: dict[str, object] | str
+    """The expected fields, or ``other`` (no event, rightly) or ``reject``."""
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One vendor log layout."""
+
+    name: str
+    title: str
+    vendor: str
+    url: str
+    evidence: str
+    kind: str
+    cut: str
+    delimiter: str
+    quoted: bool
+    header: str
+    """What a line that names the columns starts with; ``first`` for the first line; or nothing."""
+    prefix: bool
+    """True where what looks like a syslog prefix belongs to the cells and is not taken off."""
+    starts: tuple[str, ...]
+    """What a line holds somewhere, lest it be no line of this format."""
+    other: tuple[str, ...]
+    """Patterns (``*`` matches anything) of lines that are rightly no event of any shape."""
+    wrapped: tuple[str, ...]
+    """For ``json``: paths where an export tool put the device's own object, as text."""
+    empty: tuple[str, ...]
+    """Cell values that say nothing."""
+    shapes: tuple[Shape, ...]
+    samples: tuple[Sample, ...]
+
+    def gives(self, field_name: str) -> bool:
+        """Tell whether any shape of this format fills a field."""
+        return any(field.name == field_name for shape in self.shapes for field in shape.fields)

@@ -1,0 +1,82 @@
+-- section: directory
+-- A person keeps the id of the stored person with whom they share a spelling. Where one stored
+-- person has become two, the first of them keeps it.
+CREATE OR REPLACE TEMP TABLE placed_person AS
+WITH known AS (
+    SELECT incoming_alias.person, min(alias.person_id) AS person_id
+    FROM incoming_alias JOIN alias USING (alias_key)
+    GROUP BY incoming_alias.person
+),
+heir AS (
+    SELECT person_id, min(person) AS person FROM known GROUP BY person_id
+),
+incoming AS (
+    SELECT DISTINCT person FROM incoming_alias
+)
+SELECT
+    incoming.person,
+    coalesce(
+        heir.person_id,
+        (SELECT coalesce(max(person_id), 0) FROM person)
+        + row_number() OVER (PARTITION BY heir.person_id IS NULL ORDER BY incoming.person)
+    )::INTEGER AS person_id
+FROM incoming LEFT JOIN heir USING (person);
+
+DELETE FROM person WHERE person_id NOT IN (SELECT person_id FROM placed_person);
+INSERT INTO person (person_id)
+SELECT person_id FROM placed_person ANTI JOIN person USING (person_id) ORDER BY person_id;
+
+DELETE FROM alias;
+INSERT INTO alias (alias_key, person_id)
+SELECT alias_key, person_id FROM incoming_alias JOIN placed_person USING (person) ORDER BY ALL;
+
+DELETE FROM person_department;
+INSERT INTO person_department (person_id, department, valid_from, valid_to)
+SELECT person_id, department, valid_from, valid_to
+FROM incoming_stay JOIN placed_person USING (person)
+ORDER BY ALL;
+
+DROP TABLE placed_person;
+
+-- section: subnets
+DELETE FROM subnet;
+INSERT INTO subnet (network, department, site, shared, people)
+SELECT network, department, site, shared, people FROM incoming_subnet;
+
+-- section: membership
+DELETE FROM membership;
+INSERT INTO membership (actor_id, person_id, unit, department, valid_from, valid_to)
+WITH named AS (
+    -- The whole spelling is better evidence than the part before the @.
+    SELECT
+        actor.actor_id,
+        actor.network,
+        coalesce(whole.person_id, local_part.person_id) AS person_id
+    FROM actor
+    LEFT JOIN alias AS whole ON whole.alias_key = actor.key
+    LEFT JOIN alias AS local_part ON local_part.alias_key = actor.alt_key
+    WHERE actor.kind = 'user'
+)
+SELECT named.actor_id, named.person_id, 'person', stay.department, stay.valid_from, stay.valid_to
+FROM named JOIN person_department AS stay USING (person_id)
+UNION ALL
+-- A user name tells people apart even where the address does not, so a shared network with a
+-- department still places a user whom the directory does not know.
+SELECT named.actor_id, NULL, 'person', seen_network.department, DATE '0001-01-01', DATE '9999-12-31'
+FROM named JOIN seen_network USING (network)
+WHERE named.person_id IS NULL AND seen_network.department IS NOT NULL
+UNION ALL
+SELECT
+    actor.actor_id,
+    NULL,
+    CASE WHEN seen_network.shared THEN 'shared' ELSE 'address' END,
+    coalesce(seen_network.department, '(unknown)'),
+    DATE '0001-01-01',
+    DATE '9999-12-31'
+FROM actor JOIN seen_network USING (network)
+WHERE actor.kind = 'address' AND (seen_network.shared OR seen_network.department IS NOT NULL);
+
+-- section: stored_names
+SELECT alias.alias_key, stay.department, stay.valid_from, stay.valid_to
+FROM alias JOIN person_department AS stay USING (person_id)
+ORDER BY ALL;

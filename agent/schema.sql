@@ -1,0 +1,76 @@
+-- work.duckdb: facts are immutable and appended; meaning (host, membership) is a dimension beside
+-- them. Rows of one day, host, actor and source may stand in several pieces: readers always sum.
+-- tail_of names the file whose unfinished last line a row comes from; such rows are replaced when
+-- the file has grown, all others stay.
+
+CREATE TABLE IF NOT EXISTS source (source_id INTEGER PRIMARY KEY, source VARCHAR NOT NULL UNIQUE);
+
+CREATE TABLE IF NOT EXISTS host (
+    host_id INTEGER PRIMARY KEY, host VARCHAR NOT NULL UNIQUE, app VARCHAR NOT NULL,
+    signal VARCHAR NOT NULL, evidence VARCHAR NOT NULL, tenant VARCHAR, rule VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS actor (
+    actor_id INTEGER PRIMARY KEY, kind VARCHAR NOT NULL, key VARCHAR NOT NULL UNIQUE,
+    alt_key VARCHAR, network VARCHAR
+);
+
+CREATE TABLE IF NOT EXISTS usage (
+    day DATE NOT NULL, host_id INTEGER NOT NULL, actor_id INTEGER NOT NULL,
+    source_id INTEGER NOT NULL, requests BIGINT NOT NULL, blocked BIGINT NOT NULL,
+    bytes_out BIGINT, bytes_in BIGINT, first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL,
+    tail_of INTEGER
+);
+
+CREATE TABLE IF NOT EXISTS unknown_usage (
+    day DATE NOT NULL, host VARCHAR NOT NULL, department VARCHAR NOT NULL,
+    source_id INTEGER NOT NULL, requests BIGINT NOT NULL, blocked BIGINT NOT NULL,
+    bytes_out BIGINT, bytes_in BIGINT, user_bits UHUGEINT NOT NULL,
+    address_bits UHUGEINT NOT NULL,
+    first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL, tail_of INTEGER
+);
+
+CREATE TABLE IF NOT EXISTS presence (
+    day DATE NOT NULL, actor_id INTEGER NOT NULL, source_id INTEGER NOT NULL,
+    requests BIGINT NOT NULL, tail_of INTEGER
+);
+
+CREATE TABLE IF NOT EXISTS source_day (
+    day DATE NOT NULL, source_id INTEGER NOT NULL, events BIGINT NOT NULL, unnamed BIGINT NOT NULL,
+    first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL, tail_of INTEGER
+);
+
+-- The ledger. A file is its content: the digest of its first head_length bytes of clean text, and
+-- of the bytes just before consumed. Path, size and modified only save a second look at it.
+CREATE TABLE IF NOT EXISTS log_file (
+    file_id INTEGER NOT NULL, source_id INTEGER, path VARCHAR NOT NULL, format VARCHAR,
+    head_length BIGINT NOT NULL, head_digest VARCHAR NOT NULL, consumed BIGINT NOT NULL,
+    tail_digest VARCHAR NOT NULL, layout VARCHAR[], size BIGINT NOT NULL, modified TIMESTAMP NOT NULL,
+    lines BIGINT NOT NULL, events BIGINT NOT NULL, rejects BIGINT NOT NULL, bytes BIGINT NOT NULL,
+    first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN NOT NULL, has_bytes BOOLEAN NOT NULL,
+    has_client BOOLEAN NOT NULL, status VARCHAR NOT NULL, note VARCHAR,
+    scanned_at TIMESTAMP NOT NULL, seconds DOUBLE NOT NULL,
+    tail_lines BIGINT NOT NULL, tail_events BIGINT NOT NULL, tail_rejects BIGINT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS reject (
+    file_id INTEGER NOT NULL, reason VARCHAR NOT NULL, lines BIGINT NOT NULL,
+    first_line BIGINT NOT NULL, sample VARCHAR NOT NULL, tail_of INTEGER
+);
+
+CREATE TABLE IF NOT EXISTS person (person_id INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS alias (alias_key VARCHAR PRIMARY KEY, person_id INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS person_department (
+    person_id INTEGER NOT NULL, department VARCHAR NOT NULL,
+    valid_from DATE NOT NULL, valid_to DATE NOT NULL
+);
+CREATE TABLE IF NOT EXISTS subnet (
+    network VARCHAR PRIMARY KEY, department VARCHAR, site VARCHAR, shared BOOLEAN NOT NULL,
+    people INTEGER
+);
+CREATE TABLE IF NOT EXISTS membership (
+    actor_id INTEGER NOT NULL, person_id INTEGER, unit VARCHAR NOT NULL, department VARCHAR NOT NULL,
+    valid_from DATE NOT NULL, valid_to DATE NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS setting (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);

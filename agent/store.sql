@@ -1,0 +1,60 @@
+-- One batch into the star. Runs top to bottom inside one transaction.
+
+-- section: what an unfinished last line gave before is given anew
+DELETE FROM usage WHERE tail_of IN (SELECT file_id FROM new_file);
+DELETE FROM unknown_usage WHERE tail_of IN (SELECT file_id FROM new_file);
+DELETE FROM presence WHERE tail_of IN (SELECT file_id FROM new_file);
+DELETE FROM source_day WHERE tail_of IN (SELECT file_id FROM new_file);
+DELETE FROM reject WHERE tail_of IN (SELECT file_id FROM new_file);
+
+-- section: dimensions
+INSERT INTO source
+SELECT (SELECT coalesce(max(source_id), 0) FROM source) + row_number() OVER (ORDER BY source), source
+FROM (SELECT DISTINCT source FROM new_file WHERE source IS NOT NULL) ANTI JOIN source USING (source);
+
+INSERT INTO host
+SELECT (SELECT coalesce(max(host_id), 0) FROM host) + row_number() OVER (ORDER BY host),
+    host, app, signal, evidence, tenant, rule
+FROM new_host ANTI JOIN host USING (host);
+
+INSERT INTO actor
+SELECT (SELECT coalesce(max(actor_id), 0) FROM actor) + row_number() OVER (ORDER BY key),
+    CASE WHEN is_user THEN 'user' ELSE 'address' END, key, alt_key, network
+FROM new_actor ANTI JOIN actor USING (key);
+
+UPDATE actor SET network = least(actor.network, new_actor.network)
+FROM new_actor
+WHERE actor.key = new_actor.key AND new_actor.network IS NOT NULL
+    AND (actor.network IS NULL OR new_actor.network < actor.network);
+
+-- section: facts
+INSERT INTO usage
+SELECT day, host_id, actor_id, source_id, requests, blocked, bytes_out, bytes_in,
+    first_seen, last_seen, tail
+FROM new_usage
+JOIN host USING (host)
+JOIN actor ON actor.key = new_usage.actor
+JOIN source USING (source);
+
+INSERT INTO unknown_usage
+SELECT day, host, department, source_id, requests, blocked, bytes_out, bytes_in,
+    user_bits::UHUGEINT, address_bits::UHUGEINT, first_seen, last_seen, tail
+FROM new_unknown JOIN source USING (source);
+
+INSERT INTO presence
+SELECT day, actor_id, source_id, requests, tail
+FROM new_presence JOIN actor ON actor.key = new_presence.actor JOIN source USING (source);
+
+INSERT INTO source_day
+SELECT day, source_id, events, unnamed, first_seen, last_seen, tail
+FROM new_source_day JOIN source USING (source);
+
+-- section: ledger
+DELETE FROM log_file WHERE file_id IN (SELECT file_id FROM new_file);
+INSERT INTO log_file
+SELECT file_id, source_id, path, format, head_length, head_digest, consumed, tail_digest, layout,
+    size, modified, lines, events, rejects, bytes, first_seen, last_seen, has_user, has_bytes,
+    has_client, status, note, scanned_at, seconds, tail_lines, tail_events, tail_rejects
+FROM new_file LEFT JOIN source USING (source);
+
+INSERT INTO reject SELECT * FROM new_reject;

@@ -1,0 +1,328 @@
+-- Who, where and how much: puts every row of the star into a department and publishes the plain
+-- counts. Leaves the numbering, department_week and person_week for adoption.sql.
+
+CREATE OR REPLACE TEMP MACRO monday(a_day) AS a_day - CAST(isodow(a_day) - 1 AS INTEGER);
+
+-- At most 1, and NULL where the whole is unknown or nobody; least() would make a 1 of that NULL.
+CREATE OR REPLACE TEMP MACRO fraction(part, whole) AS
+    CASE WHEN part > nullif(whole, 0) THEN 1 ELSE part / CAST(nullif(whole, 0) AS DOUBLE) END;
+
+CREATE OR REPLACE TEMP TABLE span AS
+SELECT
+    min(day) AS first_day,
+    max(day) AS last_day,
+    CASE WHEN isodow(max(day)) = 7 THEN monday(max(day)) ELSE monday(max(day)) - 7 END AS last_week
+FROM (
+    SELECT day FROM presence UNION ALL SELECT day FROM usage UNION ALL SELECT day FROM source_day
+);
+
+-- Millions of rows carry numbers for department and purpose; names come back when publishing.
+CREATE OR REPLACE TEMP TABLE department_no AS
+SELECT department, CAST(row_number() OVER (ORDER BY department) AS SMALLINT) AS dept
+FROM (
+    SELECT '(unknown)' AS department
+    UNION SELECT coalesce(nullif(department, ''), '(unknown)') FROM membership
+    UNION SELECT department FROM person_department
+    UNION SELECT department FROM subnet WHERE department <> ''
+);
+
+CREATE OR REPLACE TEMP TABLE app_no AS
+SELECT app, CAST(row_number() OVER (ORDER BY app) AS INTEGER) AS app_no
+FROM (SELECT DISTINCT app FROM host WHERE app IS NOT NULL);
+
+CREATE OR REPLACE TEMP TABLE purpose AS
+SELECT *, CAST(row_number() OVER (ORDER BY app, signal, evidence) AS INTEGER) AS purpose_no
+FROM (SELECT DISTINCT app, signal, evidence FROM host) JOIN app_no USING (app);
+
+-- An actor without a department is outside, but still one somebody: a person on days before the
+-- first department keeps the number of that person.
+CREATE OR REPLACE TEMP TABLE outside AS
+SELECT
+    actor.actor_id,
+    coalesce(max(membership.person_id), -1 - actor.actor_id) AS who,
+    CASE actor.kind WHEN 'user' THEN 'person' ELSE 'address' END AS unit,
+    (SELECT dept FROM department_no WHERE department = '(unknown)') AS dept
+FROM actor LEFT JOIN membership USING (actor_id)
+GROUP BY actor.actor_id, actor.kind;
+
+CREATE OR REPLACE TEMP TABLE inside AS
+SELECT actor_id, who, membership.unit, department_no.dept, valid_from, valid_to
+FROM membership
+JOIN outside USING (actor_id)
+JOIN department_no
+    ON department_no.department = coalesce(nullif(membership.department, ''), '(unknown)');
+
+CREATE OR REPLACE TEMP TABLE seen AS
+SELECT
+    presence.day,
+    presence.source_id,
+    coalesce(inside.dept, outside.dept) AS dept,
+    coalesce(inside.unit, outside.unit) AS unit,
+    outside.who,
+    sum(presence.requests) AS requests
+FROM presence
+JOIN outside USING (actor_id)
+LEFT JOIN inside
+    ON inside.actor_id = presence.actor_id AND presence.day >= inside.valid_from
+    AND presence.day < inside.valid_to
+GROUP BY ALL;
+
+-- Where the directory tells who belongs to a department, people count. Where it does not, the
+-- kind that is seen more often counts: adding both up would count most people twice.
+CREATE OR REPLACE TEMP TABLE basis AS
+SELECT
+    department,
+    dept,
+    first_day,
+    last_day,
+    CASE
+        WHEN persons > 0 AND (listed OR persons >= addresses) THEN 'person'
+        WHEN addresses > 0 OR NOT listed THEN 'address'
+        ELSE 'person'
+    END AS basis,
+    department <> '(unknown)' AS known
+FROM (
+    SELECT
+        department_no.department,
+        department_no.dept,
+        min(seen.day) AS first_day,
+        max(seen.day) AS last_day,
+        count(DISTINCT seen.who) FILTER (WHERE seen.unit = 'person') AS persons,
+        count(DISTINCT seen.who) FILTER (WHERE seen.unit = 'address') AS addresses,
+        department_no.department IN (SELECT department FROM person_department) AS listed
+    FROM department_no LEFT JOIN seen USING (dept)
+    GROUP BY department_no.department, department_no.dept
+)
+WHERE known OR first_day IS NOT NULL;
+
+-- From here on, who is NULL where a request is traffic only.
+ALTER TABLE inside ADD COLUMN counted INTEGER;
+UPDATE inside SET counted = who FROM basis WHERE basis.dept = inside.dept AND basis.basis = unit;
+ALTER TABLE outside ADD COLUMN counted INTEGER;
+UPDATE outside SET counted = who FROM basis WHERE basis.dept = outside.dept AND basis.basis = unit;
+
+CREATE OR REPLACE TEMP VIEW placed_usage AS
+SELECT
+    usage.day,
+    usage.host_id,
+    purpose_no,
+    app_no,
+    evidence,
+    coalesce(inside.dept, outside.dept) AS dept,
+    CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END AS who,
+    usage.requests,
+    usage.blocked,
+    usage.bytes_out,
+    usage.bytes_in
+FROM usage
+JOIN host USING (host_id)
+JOIN purpose USING (app, signal, evidence)
+JOIN outside USING (actor_id)
+LEFT JOIN inside
+    ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
+    AND usage.day < inside.valid_to;
+
+INSERT INTO findings.usage_daily
+WITH counted AS (
+    SELECT
+        day,
+        purpose_no,
+        dept,
+        count(DISTINCT who) AS people,
+        sum(requests) AS requests,
+        sum(blocked) AS blocked,
+        sum(bytes_out) AS bytes_out,
+        sum(bytes_in) AS bytes_in
+    FROM placed_usage
+    GROUP BY ALL
+)
+SELECT day, app, department, signal, evidence, people, requests, blocked, bytes_out, bytes_in
+FROM counted JOIN purpose USING (purpose_no) JOIN department_no USING (dept)
+ORDER BY day, purpose_no, dept;
+
+-- The one table with a row for each person: days has a bit for each day of use that got through.
+CREATE OR REPLACE TEMP TABLE person_week AS
+SELECT
+    monday(day) AS week,
+    app_no,
+    evidence,
+    dept,
+    who,
+    bit_or(CASE WHEN requests > blocked THEN 1 << isodow(day) ELSE 0 END) AS days
+FROM placed_usage
+WHERE who IS NOT NULL
+GROUP BY ALL;
+
+INSERT INTO findings.usage_weekly
+WITH traffic AS (
+    SELECT
+        monday(day) AS week,
+        app_no,
+        dept,
+        evidence,
+        sum(requests) AS requests,
+        sum(blocked) AS blocked,
+        sum(bytes_out) AS bytes_out,
+        sum(bytes_in) AS bytes_in
+    FROM placed_usage
+    GROUP BY ALL
+),
+crowd AS (
+    SELECT week, app_no, dept, evidence, count(*) AS people FROM person_week GROUP BY ALL
+)
+SELECT
+    week, app, department, evidence, coalesce(people, 0), requests, blocked, bytes_out, bytes_in
+FROM traffic
+LEFT JOIN crowd USING (week, app_no, dept, evidence)
+JOIN app_no USING (app_no)
+JOIN department_no USING (dept)
+ORDER BY week, app_no, dept, evidence;
+
+-- Coverage: the weeks of every department, with a running number for those that are visible.
+CREATE OR REPLACE TEMP TABLE department_week AS
+WITH calendar AS (
+    SELECT CAST(unnest(generate_series(monday(first_day), last_day, INTERVAL 7 DAY)) AS DATE) AS week
+    FROM span
+),
+listed AS (
+    SELECT week, department, count(DISTINCT person_id) AS people
+    FROM calendar JOIN person_department ON valid_from < week + 7 AND valid_to > week
+    GROUP BY week, department
+),
+by_subnet AS (
+    SELECT department, sum(people) AS people FROM subnet GROUP BY department
+),
+sighted AS (
+    SELECT monday(day) AS week, seen.dept, count(DISTINCT who) AS people
+    FROM seen JOIN basis ON basis.dept = seen.dept AND basis.basis = seen.unit
+    GROUP BY ALL
+),
+counted AS (
+    SELECT
+        week,
+        basis.dept,
+        coalesce(sighted.people, 0) AS covered,
+        nullif(CAST(coalesce(listed.people, by_subnet.people) AS INTEGER), 0) AS headcount,
+        fraction(covered, headcount) AS coverage,
+        covered > 0 AND coalesce(coverage >= getvariable('coverage_floor'), true) AS visible
+    FROM calendar
+    CROSS JOIN basis
+    LEFT JOIN sighted USING (week, dept)
+    LEFT JOIN listed USING (week, department)
+    LEFT JOIN by_subnet USING (department)
+)
+SELECT *, count(*) FILTER (WHERE visible) OVER (PARTITION BY dept ORDER BY week) AS visible_no
+FROM counted;
+
+INSERT INTO findings.coverage_weekly
+SELECT week, department, covered, headcount, coverage, visible, basis
+FROM department_week JOIN basis USING (dept)
+WHERE week <= (SELECT last_week FROM span)
+ORDER BY ALL;
+
+INSERT INTO findings.coverage_daily
+SELECT
+    day,
+    department,
+    source,
+    count(DISTINCT who) FILTER (WHERE unit = basis),
+    sum(requests),
+    coalesce(sum(requests) FILTER (WHERE unit <> 'shared' AND (unit <> basis OR NOT known)), 0),
+    coalesce(sum(requests) FILTER (WHERE unit = 'shared'), 0)
+FROM seen JOIN basis USING (dept) JOIN source USING (source_id)
+GROUP BY ALL
+ORDER BY ALL;
+
+INSERT INTO findings.departments
+SELECT department, headcount, basis, first_day, last_day
+FROM basis
+LEFT JOIN (SELECT dept, headcount FROM department_week QUALIFY week = max(week) OVER ())
+    USING (dept)
+ORDER BY ALL;
+
+INSERT INTO findings.meta
+SELECT unnest(['first_day', 'last_day', 'last_week']),
+    unnest([first_day, last_day, CASE WHEN last_week >= monday(first_day) THEN last_week END])
+FROM span;
+
+-- What the catalogue says of what was seen.
+INSERT INTO findings.hosts
+SELECT
+    host, app, signal, evidence, tenant, rule,
+    sum(requests), sum(blocked), min(day), max(day)
+FROM usage JOIN host USING (host_id)
+WHERE app IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL;
+
+INSERT INTO findings.tenants
+SELECT host.app, tenant, department, count(DISTINCT who), sum(requests), min(day), max(day)
+FROM placed_usage JOIN host USING (host_id) JOIN department_no USING (dept)
+WHERE tenant IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL;
+
+INSERT INTO findings.apps
+SELECT
+    app, coalesce(name, app), vendor, category, categories, audience, homepage,
+    min(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
+    max(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
+    sum(usage_daily.requests)
+FROM findings.usage_daily LEFT JOIN given_app USING (app)
+GROUP BY ALL
+ORDER BY ALL;
+
+INSERT INTO findings.categories SELECT * FROM given_category ORDER BY ALL;
+
+-- Linear counting: with n of 128 bits set, about -128 ln(1 - n / 128) actors set them. A full
+-- sketch counts as half a bit short of full. Addresses stand for people only where no user is named.
+INSERT INTO findings.hosts_unknown
+SELECT
+    host,
+    coalesce(nullif(department, ''), '(unknown)') AS department,
+    round(-128 * ln(1 - least(bit_count(CAST(
+        coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits)) AS BIT)), 127.5) / 128)),
+    sum(requests), sum(blocked), sum(bytes_out), sum(bytes_in), min(day), max(day)
+FROM unknown_usage
+GROUP BY ALL
+ORDER BY ALL;
+
+-- Where it was read from.
+INSERT INTO findings.log_files
+SELECT
+    file_id, source, path, format, lines, events, rejects, bytes, first_seen, last_seen,
+    status, note, scanned_at, seconds
+FROM log_file LEFT JOIN source USING (source_id)
+ORDER BY file_id;
+
+-- Only a proxy counts bytes, so they tell what a format is of which the caller did not say it.
+INSERT INTO findings.sources
+SELECT
+    source,
+    list_sort(list_distinct(list(log_file.format))) AS formats,
+    CASE WHEN count(DISTINCT kind) > 1 THEN 'mixed' ELSE max(kind) END,
+    count(file_id), coalesce(sum(lines), 0), coalesce(sum(events), 0), coalesce(sum(rejects), 0),
+    min(first_seen), max(last_seen),
+    coalesce(bool_or(has_user), false), coalesce(bool_or(has_bytes), false),
+    coalesce(bool_or(has_client), false)
+FROM source
+LEFT JOIN (
+    SELECT
+        log_file.*,
+        CASE WHEN events > 0
+            THEN coalesce(given_kind.kind, CASE WHEN has_bytes THEN 'proxy' ELSE 'dns' END)
+        END AS kind
+    FROM log_file LEFT JOIN given_kind ON given_kind.format = log_file.format
+) AS log_file USING (source_id)
+GROUP BY source
+ORDER BY source;
+
+INSERT INTO findings.rejects
+SELECT
+    reject.file_id, path, source, reason, sum(reject.lines), min(first_line),
+    regexp_replace(
+        regexp_replace(arg_min(sample, first_line), '\p{L}', 'x', 'g'), '\p{N}', '0', 'g'
+    )
+FROM reject LEFT JOIN log_file USING (file_id) LEFT JOIN source USING (source_id)
+GROUP BY ALL
+ORDER BY ALL;

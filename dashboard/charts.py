@@ -1,0 +1,470 @@
+"""Draws: rows in, an ECharts option out, with its height, its words and what each mark opens.
+
+Names reach the reader through ``{b}``, which ECharts inserts as escaped text; no template and no
+HTML is ever built from data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from dashboard import text
+from dashboard.findings import Rows
+from dashboard.theme import Palette
+
+Option = dict[str, Any]
+Target = tuple[str | None, str | None]
+"""What a mark opens: an app, a department, or an app at a department."""
+
+ROW = 33
+HEAD = 104
+NAMES = 172
+NAMES_COMPACT = 128
+BARS = 86
+STAGED = frozenset(text.STAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart ready to show."""
+
+    option: Option
+    height: int
+    alt: str
+    targets: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+    """Per series id, what each of its marks opens, in the order of the data."""
+
+
+def label(row: Mapping[str, Any]) -> str:
+    """Return what stands in a cell of the map: the mark of the stage and the share in per cent.
+
+    >>> label({"stage": "division", "share": 0.637})
+    '■ 64'
+    """
+    mark = text.MARKS.get(row["stage"], "")
+    if row["stage"] == "abandoned":
+        return mark
+    figure = round((row["share"] or 0) * 100)
+    return f"{mark} {figure}" if figure else mark
+
+
+def tints(columns: Rows, paint: Palette) -> dict[str, str]:
+    """Return a colour for each category of the apps, the same on every map of a page."""
+    kinds = dict.fromkeys(row["filed"] for row in columns)
+    return {kind: paint.categories[n % len(paint.categories)] for n, kind in enumerate(kinds)}
+
+
+def adoption_map(
+    departments: Rows,
+    columns: Rows,
+    cells: Iterable[Mapping[str, Any]],
+    tint: Mapping[str, str],
+    paint: Palette,
+    *,
+    compact: bool = False,
+) -> Picture:
+    """Draw departments against apps: share as tone, stage as mark, the unseen hatched.
+
+    ``departments`` are rows of coverage and ``columns`` rows of reach, both in their order;
+    ``cells`` are rows of weekly adoption, of which those outside the two lists are left out.
+    ``compact`` is for narrower screens.
+    """
+    across = {row["app"]: place for place, row in enumerate(columns)}
+    down = {row["department"]: place for place, row in enumerate(departments)}
+    known = {(row["app"], row["department"]): row for row in cells}
+    seen: list[Option] = []
+    opens: list[Target] = []
+    for (app, department), row in known.items():
+        if app in across and department in down and row["visible"]:
+            sentence = text.adoption(columns[across[app]]["name"], department, row)
+            place = [across[app], down[department], round(100 * (row["share"] or 0))]
+            seen.append(_cell(place, sentence, row, paint))
+            opens.append((app, department))
+    unseen = [row for row in departments if not row["visible"]]
+    hidden = [
+        _unseen(row, across[column["app"]], down[row["department"]], column["name"], paint)
+        for row in unseen
+        for column in columns
+    ]
+    kinds = list(dict.fromkeys(row["filed"] for row in columns))
+    width = NAMES_COMPACT if compact else NAMES
+    start = width + BARS
+    wide = [row for row in columns if row["company_wide"]]
+    body = ROW * len(departments)
+    legend = 20 * (1 + sum(len(kind) + 5 for kind in kinds) // (55 if compact else 105))
+    series = [
+        _heat("cells", 0, seen, paint, selectable=True),
+        _heat("hidden", 0, hidden, paint, selectable=True),
+        _heat("apps", 1, [_app_head(row, across, tint, paint) for row in columns], paint, True),
+        _heat("wide", 2, [_band(row, across, paint) for row in wide], paint),
+        _heat("departments", 3, [_row_head(row, down, width, paint) for row in departments], paint, True),
+        *_coverage_bars(departments, paint),
+        *({"type": "scatter", "name": kind, "data": [], "xAxisIndex": 0, "yAxisIndex": 0,
+           "itemStyle": {"color": tint[kind]}} for kind in kinds),
+    ]  # fmt: skip
+    right = 44
+    grids = [
+        {"left": start, "right": right, "top": HEAD + 8, "height": body},
+        {"left": start, "right": right, "top": 0, "height": HEAD},
+        {"left": start, "right": right, "top": HEAD, "height": 5},
+        {"left": 0, "width": width, "top": HEAD + 8, "height": body},
+        {"left": width + 4, "width": 40, "top": HEAD + 8, "height": body},
+    ]
+    apps = [row["app"] for row in columns]
+    rows = [row["department"] for row in departments]
+    option: Option = {
+        "animation": False,
+        "aria": {"enabled": True},
+        "tooltip": _tooltip(paint),
+        "grid": grids,
+        "xAxis": [_bare(0, apps), _bare(1, apps), _bare(2, apps), _bare(3, [""]),
+                  {**_bare(4, []), "type": "value", "min": 0, "max": 1}],
+        "yAxis": [{**_bare(0, rows), **_ruled(paint)}, _bare(1, [""]), _bare(2, [""]),
+                  {**_bare(3, rows), **_ruled(paint)}, {**_bare(4, rows), "inverse": True}],
+        "legend": {"data": kinds, "bottom": 0, "left": 0 if compact else start, "right": right, "icon": "circle",
+                   "itemWidth": 8, "itemHeight": 8, "itemGap": 14, "selectedMode": False,
+                   "textStyle": {"color": paint.soft, "fontSize": 12}},
+        "series": series,
+    }  # fmt: skip
+    alt = (
+        f"Heat map of {len(departments)} departments and {len(columns)} apps. Tone is the share "
+        "of covered people who use an app regularly, the mark is the stage. "
+        f"Not visible: {text.listed([row['department'] for row in unseen])}."
+    )
+    targets: dict[str, Sequence[Target]] = {
+        "cells": opens,
+        "hidden": [(column["app"], row["department"]) for row in unseen for column in columns],
+        "apps": [(row["app"], None) for row in columns],
+        "departments": [(None, row["department"]) for row in departments],
+    }
+    return Picture(option, HEAD + 8 + body + legend + 12, alt, targets)
+
+
+def spread(history: Rows, weeks: Sequence[date], top: float, paint: Palette) -> Picture:
+    """Draw one department's share over the weeks with its stages and a band of coverage.
+
+    ``history`` is oldest first, ``weeks`` the whole span and ``top`` the largest share drawn.
+    """
+    by_week = {row["week"]: row for row in history}
+    names = [text.day(week) for week in weeks]
+    shares = [_share_of(by_week.get(week)) for week in weeks]
+    marks = [
+        {"name": f"{text.stage(row['stage'])} since {text.day(row['week'])}",
+         "value": [text.day(row["week"]), row["share"]], "symbolSize": 9,
+         "label": {"formatter": text.MARKS[row["stage"]]}}
+        for before, row in zip([None, *history], history, strict=False)
+        if row["share"] is not None and row["stage"] in STAGED
+        and (before is None or before["stage"] != row["stage"])
+    ]  # fmt: skip
+    last = history[-1]
+    option: Option = {
+        "animation": False,
+        "aria": {"enabled": True},
+        "tooltip": _tooltip(paint),
+        "grid": [{"left": 4, "right": 46, "top": 16, "height": 74},
+                 {"left": 4, "right": 46, "top": 95, "height": 7}],
+        "xAxis": [{**_bare(0, names), "boundaryGap": False, "show": True,
+                   "axisLine": {"lineStyle": {"color": paint.line}}, "axisTick": {"show": False},
+                   "axisLabel": {"show": False}},
+                  {**_bare(1, names), "show": True, "axisLine": {"show": False},
+                   "axisTick": {"show": False}, "axisLabel": _ends(names, paint)}],
+        "yAxis": [{**_bare(0, []), "type": "value", "min": 0, "max": max(top, 0.1)},
+                  {**_bare(1, []), "type": "value", "min": 0, "max": 1}],
+        "series": [
+            {"id": "share", "type": "line", "data": shares, "symbol": "none", "silent": True,
+             "lineStyle": {"color": paint.accent, "width": 2}, "connectNulls": False,
+             "areaStyle": {"color": paint.accent, "opacity": 0.12},
+             "endLabel": {"show": last["share"] is not None, "color": paint.ink, "fontSize": 13,
+                          "formatter": text.share(last["share"]), "distance": 5}},
+            {"id": "marks", "type": "scatter", "data": marks, "symbol": "circle",
+             "itemStyle": {"color": paint.accent},
+             "label": {"show": True, "position": "top", "distance": 2, "color": paint.ink}},
+            {"id": "coverage", "type": "bar", "xAxisIndex": 1, "yAxisIndex": 1, "barWidth": "96%",
+             "data": [_band_of(by_week.get(week), text.day(week), paint) for week in weeks]},
+        ],
+    }  # fmt: skip
+    first, name = history[0], last["department"]
+    alt = (
+        f"Share of {name} over {len(weeks)} weeks, first used in the week of "
+        f"{text.day(first['first_week'])}, now {text.share(last['share'])}, {last['stage']}."
+    )
+    return Picture(option, 128, alt)
+
+
+def arrivals(history: Rows, weeks: Sequence[date], paint: Palette) -> Picture:
+    """Draw in which order departments arrived at an app: a dot each on the axis of ``weeks``."""
+    firsts: dict[str, date] = {}
+    for row in history:
+        if row["first_week"] is not None:
+            firsts.setdefault(row["department"], row["first_week"])
+    order = sorted(firsts, key=lambda name: (firsts[name], name))
+    data = [
+        {"name": f"{name}: first use in the week of {text.day(firsts[name])}",
+         "value": [firsts[name].isoformat(), place]}
+        for place, name in enumerate(order)
+    ]  # fmt: skip
+    option: Option = {
+        "animation": False,
+        "aria": {"enabled": True},
+        "tooltip": _tooltip(paint),
+        "grid": {"left": 2, "right": 24, "top": 6, "bottom": 4, "containLabel": True},
+        "xAxis": {"type": "time", "min": weeks[0].isoformat(), "max": weeks[-1].isoformat(),
+                  "minInterval": 28 * 24 * 3600 * 1000,
+                  "axisLabel": {"color": paint.soft, "hideOverlap": True, "formatter": {
+                      "year": "{yyyy}", "month": "{MMM} {yyyy}", "day": "{d} {MMM}"}},
+                  "splitLine": {"show": True, "lineStyle": {"color": paint.line}},
+                  "axisLine": {"lineStyle": {"color": paint.line}}},
+        "yAxis": {"type": "category", "data": order, "inverse": True,
+                  "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
+                                "overflow": "truncate"},
+                  "axisTick": {"show": False}, "axisLine": {"show": False},
+                  "splitLine": {"show": True, "lineStyle": {"color": paint.line}}},
+        "series": [{"type": "scatter", "data": data, "symbolSize": 11,
+                    "itemStyle": {"color": paint.accent}}],
+    }  # fmt: skip
+    told = text.listed([f"{name} ({text.day(firsts[name])})" for name in order], 12)
+    return Picture(option, 40 + 24 * len(order), f"Order of arrival: {told}.")
+
+
+def coverage_strip(history: Rows, paint: Palette) -> Picture:
+    """Draw which share of each department the logs saw in each week; hatched is not visible."""
+    weeks = sorted({row["week"] for row in history})
+    order = sorted({row["department"] for row in history}, key=str.lower)
+    data = [
+        {
+            "value": [weeks.index(row["week"]), order.index(row["department"]), 1],
+            "name": _coverage_words(row),
+            "itemStyle": _unseen_style(paint) if not row["visible"]
+            else {"color": paint.tone(0.7 * (1 if row["coverage"] is None else row["coverage"]))},
+        }
+        for row in history
+    ]  # fmt: skip
+    names = [text.day(week) for week in weeks]
+    height = 24 * len(order)
+    option: Option = {
+        "animation": False,
+        "aria": {"enabled": True},
+        "tooltip": _tooltip(paint),
+        "grid": {"left": 2, "right": 30, "top": 4, "bottom": 4, "containLabel": True},
+        "xAxis": {"type": "category", "data": names, "axisTick": {"show": False},
+                  "axisLine": {"show": False},
+                  "axisLabel": {"color": paint.soft, "hideOverlap": True}},
+        "yAxis": {"type": "category", "data": order, "inverse": True, "axisTick": {"show": False},
+                  "axisLine": {"show": False},
+                  "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
+                                "overflow": "truncate"}},
+        "series": [{**_heat("coverage", 0, data, paint), "label": {"show": False}}],
+    }  # fmt: skip
+    blind = sorted({row["department"] for row in history if not row["visible"]})
+    alt = f"Coverage of {len(order)} departments in {len(weeks)} weeks. " + (
+        f"Not visible in some weeks: {text.listed(blind, 6)}." if blind else "All were visible."
+    )
+    return Picture(option, height + 40, alt)
+
+
+def _tooltip(paint: Palette) -> Option:
+    return {
+        "trigger": "item",
+        "formatter": "{b}",
+        "confine": True,
+        "backgroundColor": paint.ground,
+        "borderColor": paint.line,
+        "textStyle": {"color": paint.ink, "fontSize": 13},
+        "extraCssText": "white-space: normal; max-width: 320px;",
+    }
+
+
+def _bare(grid: int, names: Sequence[str]) -> Option:
+    return {"type": "category", "gridIndex": grid, "data": list(names), "show": False}
+
+
+def _ruled(paint: Palette) -> Option:
+    hide = {"show": False}
+    lines = {"show": True, "lineStyle": {"color": paint.line}}
+    return {"show": True, "inverse": True, "axisLine": hide, "axisTick": hide, "axisLabel": hide,
+            "splitLine": lines}  # fmt: skip
+
+
+def _heat(
+    series: str, grid: int, data: list[Option], paint: Palette, selectable: bool = False
+) -> Option:
+    made: Option = {
+        "id": series,
+        "type": "heatmap",
+        "xAxisIndex": grid,
+        "yAxisIndex": grid,
+        "data": data,
+        "label": {"show": True, "fontSize": 12},
+        "itemStyle": {"borderColor": paint.ground, "borderWidth": 1},
+        "emphasis": {"itemStyle": {"borderColor": paint.ink, "borderWidth": 1}},
+    }
+    if selectable:
+        made |= {
+            "selectedMode": "single",
+            "cursor": "pointer",
+            "select": {"itemStyle": {"borderColor": paint.accent, "borderWidth": 2}},
+        }
+    return made
+
+
+def _cell(place: list[int], sentence: str, row: Mapping[str, Any], paint: Palette) -> Option:
+    part = row["share"] or 0.0
+    blank = part == 0 and row["stage"] not in text.MARKS
+    return {
+        "value": place,
+        "name": sentence,
+        "itemStyle": {"color": paint.ground if blank else paint.tone(part)},
+        "label": {"formatter": label(row), "color": paint.on_tone(part)},
+    }
+
+
+def _unseen_style(paint: Palette) -> Option:
+    return {
+        "color": paint.unseen,
+        "decal": {
+            "symbol": "rect",
+            "dashArrayX": [1, 0],
+            "dashArrayY": [2, 5],
+            "rotation": -0.7854,
+            "color": paint.hatch,
+        },
+    }
+
+
+def _unseen(row: Mapping[str, Any], x: int, y: int, app: str, paint: Palette) -> Option:
+    last = row["last_visible"]
+    since = f" since the week of {text.day(last + timedelta(weeks=1))}" if last else ""
+    words: Option = {"show": False}
+    if x == 0:
+        words = {"show": True, "position": [6, ROW // 2 - 10], "color": paint.ink, "fontSize": 12,
+                 "formatter": f"not visible{since}: too few logs", "padding": [3, 6],
+                 "backgroundColor": paint.ground, "borderRadius": 3}  # fmt: skip
+    return {
+        "value": [x, y, 0],
+        "name": f"{app}: {text.unseen(row['department'], row)}",
+        "itemStyle": {**_unseen_style(paint), "borderWidth": 0},
+        "label": words,
+    }
+
+
+def _app_head(
+    row: Mapping[str, Any], across: Mapping[str, int], tint: Mapping[str, str], paint: Palette
+) -> Option:
+    return {
+        "value": [across[row["app"]], 0, 1],
+        "name": text.safe(row["name"]),
+        "itemStyle": {"color": "transparent", "borderWidth": 0},
+        "label": {
+            "formatter": "{dot|●} {b}",
+            "rich": {"dot": {"color": tint[row["filed"]], "fontSize": 10}},
+            "rotate": 52,
+            "align": "left",
+            "verticalAlign": "bottom",
+            "position": ["30%", "97%"],
+            "width": 116,
+            "overflow": "truncate",
+            "color": paint.ink,
+            "fontSize": 13,
+        },
+    }
+
+
+def _band(row: Mapping[str, Any], across: Mapping[str, int], paint: Palette) -> Option:
+    return {
+        "value": [across[row["app"]], 0, 1],
+        "name": (
+            f"{text.safe(row['name'])} is company-wide: division in "
+            f"{row['departments_division']} of {row['departments_visible']} visible departments, "
+            f"{text.people(row['regular_people'])} of {text.people(row['covered_people'])} people."
+        ),
+        "itemStyle": {"color": paint.accent},
+        "label": {"show": False},
+    }
+
+
+def _row_head(
+    row: Mapping[str, Any], down: Mapping[str, int], width: int, paint: Palette
+) -> Option:
+    return {
+        "value": [0, down[row["department"]], 1],
+        "name": text.safe(row["department"]),
+        "itemStyle": {"color": "transparent", "borderWidth": 0},
+        "label": {
+            "formatter": "{b}",
+            "position": "insideLeft",
+            "distance": 2,
+            "width": width - 8,
+            "overflow": "truncate",
+            "color": paint.ink,
+            "fontSize": 14,
+        },
+    }
+
+
+def _coverage_bars(departments: Rows, paint: Palette) -> list[Option]:
+    bars, rest = [], []
+    for row in departments:
+        part = row["coverage"] if row["coverage"] is not None else 0.0
+        bars.append({
+            "value": min(1.0, part), "name": _coverage_words(row),
+            "label": {"formatter": text.people(row["covered_people"])},
+        })  # fmt: skip
+        rest.append({"value": 1.0 - min(1.0, part), "name": _coverage_words(row)})
+    common: Option = {"type": "bar", "stack": "coverage", "xAxisIndex": 4, "yAxisIndex": 4}
+    return [
+        {**common, "id": "covered", "data": bars, "barWidth": 8,
+         "itemStyle": {"color": paint.soft}},
+        {**common, "id": "uncovered", "data": [
+            {**one, "label": {"formatter": bar["label"]["formatter"]}}
+            for one, bar in zip(rest, bars, strict=True)],
+         "itemStyle": {"color": paint.line},
+         "label": {"show": True, "position": "right", "distance": 5, "color": paint.soft,
+                   "fontSize": 12}},
+    ]  # fmt: skip
+
+
+def _coverage_words(row: Mapping[str, Any]) -> str:
+    name, seen = text.safe(row["department"]), text.people(row["covered_people"])
+    when = f" in the week of {text.day(row['week'])}" if "week" in row else ""
+    if row["headcount"] is None:
+        return f"{name}: the logs saw {seen} people{when}; the headcount is not known."
+    state = "" if row["visible"] else ", too few to show"
+    return (
+        f"{name}: the logs saw {seen} of {text.people(row['headcount'])} people"
+        f" ({text.share(row['coverage'])}){when}{state}."
+    )
+
+
+def _share_of(row: Mapping[str, Any] | None) -> float | None:
+    return 0.0 if row is None else row["share"]
+
+
+def _band_of(row: Mapping[str, Any] | None, name: str, paint: Palette) -> Option:
+    if row is None:
+        return {"value": 0, "name": f"{name}: not in use yet"}
+    if not row["visible"]:
+        return {"value": 1, "name": f"{name}: not visible", "itemStyle": _unseen_style(paint)}
+    part = 1.0 if row["coverage"] is None else row["coverage"]
+    return {"value": 1, "name": f"{name}: {_week_words(row)}", "itemStyle": {"color": paint.tone(part * 0.6)}}
+
+
+def _week_words(row: Mapping[str, Any]) -> str:
+    covered = "headcount not known" if row["coverage"] is None else (
+        f"coverage {text.share(row['coverage'])}"
+    )  # fmt: skip
+    return f"{text.of_covered(row)}, {text.share(row['share'])}, {covered}"
+
+
+def _ends(names: Sequence[str], paint: Palette) -> Option:
+    return {
+        "color": paint.soft,
+        "fontSize": 11,
+        "interval": max(0, len(names) - 2),
+        "showMinLabel": True,
+        "showMaxLabel": True,
+        "alignMinLabel": "left",
+        "alignMaxLabel": "right",
+    }

@@ -1,0 +1,136 @@
+"""Reads the condition of the data: what the logs see, which holes they have, what mends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from dashboard import text
+from dashboard.findings import Rows
+from dashboard.widgets import Column
+
+SILENT = timedelta(days=3)
+"""A source this much behind the newest one is called silent: a weekend is two days."""
+
+COVERAGE = (
+    Column("department", "Department"),
+    Column("week", "Week of", "day"),
+    Column("covered_people", "Covered people", "people"),
+    Column("headcount", "Headcount", "people"),
+    Column("coverage", "Coverage", "share"),
+    Column("basis", "Counted by"),
+)
+SOURCES = (
+    Column("source", "Source"),
+    Column("kind", "Kind"),
+    Column("formats", "Formats"),
+    Column("files", "Files", "number"),
+    Column("lines", "Lines", "number"),
+    Column("rejects", "Rejects", "number"),
+    Column("speed", "Lines per second", "number"),
+    Column("first_seen", "First line", "day"),
+    Column("last_seen", "Last line", "day"),
+)
+FILES = (
+    Column("path", "File", width="medium"),
+    Column("status", "Status"),
+    Column("lines", "Lines", "number"),
+    Column("rejects", "Rejects", "number"),
+    Column("speed", "Lines per second", "number"),
+    Column("format", "Format"),
+    Column("note", "Note"),
+)
+REJECTS = (
+    Column("reason", "Reason"),
+    Column("lines", "Lines", "number"),
+    Column("sample", "Sample, letters and digits masked", width="medium"),
+    Column("path", "First file"),
+    Column("first_line", "First line", "number"),
+)
+
+
+def answer(said: Mapping[str, Any], meta: Mapping[str, str], week: date) -> None:
+    """Answer the page's question in a sentence, with the state of the file under it."""
+    people = f"{text.share(said['seen'])} of people, " if said["seen"] is not None else ""
+    st.markdown(
+        f"In the week of {text.day(week)} the logs saw {people}"
+        f"**{said['visible']} of {text.some(said['departments'], 'department')}** well enough to "
+        f"show (at least {text.share(float(meta.get('coverage_floor', '0.5')))} of their people)."
+    )
+    published = meta.get("published_at", "")[:16].replace("T", " ")
+    st.caption(
+        text.md(
+            f"Logs from {meta.get('first_day', '–')} to {meta.get('last_day', '–')}. "
+            f"Published {published}. Catalogue {meta.get('catalogue_version', '–')}, "
+            f"Sundial {meta.get('sundial_version', '–')}."
+        )
+    )
+
+
+def blind_spots(
+    sources: Rows, places: Rows, placed: Mapping[str, Any], meta: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return what the logs cannot tell, each with its cure."""
+    found = [*_departments(places), *_silent(sources), *_placed(placed)]
+    for said, key, cure in (
+        ("without user names, people are told apart by address", "has_user",
+         "Add user names to the log, or a subnets file that gives addresses a department."),
+        ("do not tell bytes", "has_bytes",
+         "Only proxy logs can; DNS logs never hold them."),
+    ):  # fmt: skip
+        lacking = [row["source"] for row in sources if not row[key]]
+        if lacking:
+            found.append((f"{text.listed(lacking)}: {said}.", cure))
+    if all(row["headcount"] is None for row in places):
+        found.append((
+            "No headcount is known, so coverage cannot be told.",
+            "Add people.csv with each login, its department and dates.",
+        ))  # fmt: skip
+    found.append((
+        "Use outside these networks, and name look-ups that browsers encrypt (DNS over HTTPS), "
+        "leave no trace here.",
+        "Send laptops through the proxy or VPN, and turn DNS over HTTPS off by policy.",
+    ))  # fmt: skip
+    return found
+
+
+def _departments(places: Rows) -> list[tuple[str, str]]:
+    hidden = [row for row in places if not row["visible"]]
+    return [
+        (text.unseen(row["department"], row), "Collect the logs of its site or network.")
+        for row in hidden
+    ]
+
+
+def _silent(sources: Rows) -> list[tuple[str, str]]:
+    lasts: list[datetime] = [row["last_seen"] for row in sources if row["last_seen"]]
+    newest = max(lasts, default=None)
+    return [
+        (
+            f"{row['source']} has been silent since {text.day(row['last_seen'])}.",
+            "See whether its export still runs.",
+        )
+        for row in sources
+        if newest and row["last_seen"] and newest - row["last_seen"] > SILENT
+    ]
+
+
+def _placed(placed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    total, lost, shared = (placed[key] or 0 for key in ("requests", "unresolved", "shared"))
+    found = []
+    if total and lost:
+        found.append((
+            f"{text.share(lost / total)} of requests come from users or addresses that no file "
+            "places in a department.",
+            "Complete people.csv and subnets.csv.",
+        ))  # fmt: skip
+    if total and shared:
+        found.append((
+            f"{text.share(shared / total)} of requests come from shared addresses: traffic, but "
+            "never people.",
+            "Log user names where many people share an address.",
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,50 @@
+"""Tells the story of one app: where it arrived, how far it spread, what its traffic proves."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, panels, queries, text, widgets
+
+store = widgets.open_store()
+week = widgets.this_week(store)
+apps = queries.apps(store)
+if not apps:
+    st.title("How did an app spread?", anchor=False)
+    st.text("No catalogued app was seen in these logs yet.")
+    st.stop()
+with st.sidebar:
+    app = widgets.choose("App", apps, "app", "name")
+    history = queries.app_history(store, app or "")
+    places = [{"department": name} for name in sorted({row["department"] for row in history})]
+    place = widgets.choose("Department", places, "department", "department", "all departments", "at")
+head = next(row for row in apps if row["app"] == app)
+paint = widgets.palette()
+
+st.title(f"How did {text.md(head['name'])} spread, and what is it used for?", anchor=False)
+left, right = st.columns([3, 2], gap="large")
+with left:
+    panels.vendor(head)
+    panels.story(store, head, history, place, week)
+with right:
+    panels.decision(store, head)
+weeks = sorted(queries.weeks(store))
+if not history:
+    st.text("Its hosts were seen, but nobody is known to have used it.")
+else:
+    st.subheader("Share of covered people by department")
+    panels.multiples(history, weeks, place, paint)
+    with st.expander("The same as a table"):
+        now = [row for row in history if row["week"] == week]
+        widgets.table(now, panels.CELLS, "Adoption by department.", name="departments",
+                      opens=lambda row: (None, row["department"]))  # fmt: skip
+left, right = st.columns([1, 1], gap="large")
+with left:
+    if history:
+        st.subheader("In which order departments arrived")
+        widgets.draw(charts.arrivals(history, weeks, paint), "arrivals")
+    panels.same_capability(store, head["app"], week)
+with right:
+    panels.traffic(store, head["app"], week)
+    panels.tenants(store, head["app"])
+panels.hosts(store, head["app"])

@@ -1,0 +1,51 @@
+"""Shows the blind side of the catalogue: hosts that people use and no rule names."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import queries, text, widgets
+from dashboard.widgets import Column
+
+COLUMNS = (
+    Column("host", "Host", width="medium"),
+    Column("people", "People", "people"),
+    Column("reach", "Departments", "number"),
+    Column("where", "Which", width="medium"),
+    Column("requests", "Requests", "number"),
+    Column("blocked", "Blocked", "number"),
+    Column("bytes_out", "Sent out", "size"),
+    Column("first_seen", "First seen", "day"),
+    Column("last_seen", "Last seen", "day"),
+)
+
+st.title("What do people use that the catalogue does not know?", anchor=False)
+store = widgets.open_store()
+rows = queries.unknown_hosts(store)
+if not rows:
+    st.text("Every host in these logs is in the catalogue.")
+    st.stop()
+wide = [row for row in rows if row["reach"] > 1]
+st.text(
+    f"{text.some(len(rows), 'host')} outside the catalogue, {len(wide)} of them used in more than "
+    f"one department. Furthest: {text.safe(rows[0]['host'])}, about "
+    f"{text.people(rows[0]['people'])} people in {text.some(rows[0]['reach'], 'department')}."
+)
+asked = st.sidebar.text_input("Host contains", key="host", bind="query-params") or ""
+most = max(row["reach"] for row in rows)
+least = 1
+if most > 1:
+    least = st.sidebar.number_input(
+        "Departments at least", 1, most, key="reach", bind="query-params"
+    )
+left = [row for row in rows if asked.lower() in row["host"].lower() and row["reach"] >= least]
+if not left:
+    st.text(f"The filters hide all {len(rows)} hosts.")
+else:
+    for row in left:
+        row["where"] = text.listed(row["departments"], 2)
+    widgets.table(left, COLUMNS, "Hosts outside the catalogue.", name="unknown-hosts", most=18)
+st.caption(
+    "Machine-made names are folded to one. Many are advertising or infrastructure; one that people "
+    "of several departments sign in to is worth an entry in the catalogue."
+)

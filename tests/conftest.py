@@ -1,0 +1,130 @@
+"""What several test files share: the real command line, a small demo company, required programs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers import find_program
+
+Require = Callable[[str], Path]
+RunSundial = Callable[..., subprocess.CompletedProcess[str]]
+
+DEBIAN_PACKAGES = {
+    "chromium": "chromium",
+    "squid": "squid",
+    "named": "bind9",
+    "dnsmasq": "dnsmasq-base",
+    "goaccess": "goaccess",
+    "zstd": "zstd",
+}
+"""Programs that tests drive, with the Debian package that brings each."""
+
+SCAN_SECONDS = 300
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--bless``, which writes goldens instead of comparing with them."""
+    parser.addoption("--bless", action="store_true", help="write goldens; read them before commit")
+
+
+@pytest.fixture(scope="session")
+def bless(pytestconfig: pytest.Config) -> bool:
+    """Whether goldens are to be written anew."""
+    return bool(pytestconfig.getoption("bless"))
+
+
+def require_program(name: str) -> Path:
+    """Find a program that a test drives; without it skip, or fail where ``CI`` is ``true``."""
+    found = find_program(name)
+    if found is not None:
+        return found
+    package = DEBIAN_PACKAGES.get(name, name)
+    reason = f"{name} is missing: apt-get install {package} (make test does it where it may)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def require() -> Require:
+    """``require("squid")`` gives the program's path, or skips (fails under ``CI=true``)."""
+    return require_program
+
+
+def run_command_line(*arguments: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run ``sundial`` of this environment; unless told otherwise it must end with 0."""
+    command = [str(Path(sys.executable).with_name("sundial")), *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SCAN_SECONDS, check=False
+    )
+    if ok:
+        assert done.returncode == 0, (
+            f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}"
+        )
+    return done
+
+
+@pytest.fixture(scope="session")
+def run_sundial() -> RunSundial:
+    """``run_sundial("scan", folder)`` runs the installed script; ``ok=False`` allows failure."""
+    return run_command_line
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo company: ``logs/``, ``people.csv``, ``subnets.csv``, ``sundial.toml``, truth."""
+
+    def write(folder: Path) -> None:
+        from agent.demo import write_demo
+
+        # The whole story with a twentieth of its requests: the same people adopt the same apps.
+        write_demo(folder, scale=0.05)
+
+    return _once(tmp_path_factory, "demo", write)
+
+
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> Path:
+    """The folder that a real ``sundial scan`` of the demo company left: ``findings.duckdb``."""
+
+    def scan(folder: Path) -> None:
+        config = demo_folder / "sundial.toml"
+        run_command_line("scan", demo_folder / "logs", "--config", config, "--store", folder)
+
+    return _once(tmp_path_factory, "demo-store", scan)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store published from one empty log file: every table is there, none has a row of use."""
+
+    def scan(folder: Path) -> None:
+        logs = folder.with_name("empty-logs")
+        logs.mkdir(exist_ok=True)
+        (logs / "access.log").touch()
+        # Whether an empty file is worth exit code 1 is not what this fixture is about.
+        run_command_line("scan", logs, "--store", folder, ok=False)
+        assert (folder / "findings.duckdb").exists()
+
+    return _once(tmp_path_factory, "empty-store", scan)
+
+
+def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """Build a folder once a run, though xdist's workers each have a session of their own."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir(exist_ok=True)
+            build(folder)
+            done.touch()
+    return folder

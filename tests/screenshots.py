@@ -1,0 +1,57 @@
+"""Takes the pictures that README shows: every page, from a demo company that was really scanned.
+
+python -m tests.screenshots [FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from tests.browser import chromium, rest, served
+from tests.conftest import run_command_line
+
+PAGES = ["", "app", "department", "unknown-hosts", "data-health"]
+"""Addresses of the pages; the empty one is the adoption map."""
+
+SIZES = {"": (1440, 900), "-narrow": (390, 844)}
+
+
+def main() -> None:
+    """Write one PNG a page and size."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("docs"))
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        take_pictures(scanned_demo(Path(temporary)), folder)
+
+
+def scanned_demo(folder: Path) -> Path:
+    """Write a demo company and scan it; returns its store."""
+    from agent.demo import write_demo
+
+    write_demo(folder)
+    store = folder / "store"
+    config = folder / "sundial.toml"
+    run_command_line("scan", folder / "logs", "--config", config, "--store", store)
+    return store
+
+
+def take_pictures(store: Path, folder: Path) -> None:
+    """Open every page of a store in every size and write what it looks like at rest."""
+    with served(store) as address, chromium() as browser:
+        for name in PAGES:
+            for suffix, (width, height) in SIZES.items():
+                page = browser.new_page(viewport={"width": width, "height": height})
+                page.goto(f"{address}/{name}")
+                rest(page)
+                # Charts draw themselves in for a moment after their data is there.
+                page.wait_for_timeout(1500)
+                page.screenshot(path=folder / f"{name or 'adoption-map'}{suffix}.png")
+                page.close()
+
+
+if __name__ == "__main__":
+    main()

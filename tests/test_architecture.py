@@ -1,0 +1,162 @@
+"""The law of the house: who may import whom, what rooms are called, and who may speak."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import agent
+import dashboard
+import rules
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("agent", "dashboard", "rules", "tests", "benchmarks")
+GROUND = {"agent.model", "agent.errors"}
+CELLARS = {"agent.cuts": "agent.parse"}
+"""Rooms under one stage, which nobody but that stage enters; as few as can be."""
+DOORS = {"agent.cli", "dashboard.__main__", "dashboard.app"}
+"""Where a program starts: the only modules that print or read the environment."""
+SIGNS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def modules(*packages: str) -> list[str]:
+    """List dotted module names of packages, ``agent.__init__`` included, in order."""
+    return sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+    )
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    """Parse one of our modules."""
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Name everything a module imports, also inside functions and under TYPE_CHECKING.
+
+    ``from agent import model`` gives ``agent`` and ``agent.model``, so that neither form of an
+    import hides what it reaches.
+    """
+    package = module.split(".")[:-1]
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def our_modules_in(names: Iterator[str]) -> set[str]:
+    """Keep the names that are modules of ours."""
+    known = set(modules(*OURS))
+    return {name for name in names if name in known}
+
+
+def top(name: str) -> str:
+    """The package or library that a dotted name starts with."""
+    return name.split(".", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("module", modules("agent"))
+def test_imports_of_the_agent_go_down_only(module: str) -> None:
+    """The order is cli → scan → stages → model, errors; a stage never imports a stage."""
+    own = {cellar for cellar, stage in CELLARS.items() if stage == module}
+    below = {
+        "agent.__init__": set[str](),
+        "agent.model": set[str](),
+        "agent.errors": set[str](),
+        "agent.scan": set(modules("agent")) - {"agent.cli", "agent.scan", *CELLARS},
+        "agent.cli": set(modules("agent")) - {"agent.cli", *CELLARS},
+    }
+    assert our_modules_in(imports_of(module)) <= below.get(module, GROUND | own)
+
+
+@pytest.mark.parametrize(("package", "stranger"), [("agent", "dashboard"), ("dashboard", "agent")])
+def test_agent_and_dashboard_meet_only_in_the_published_file(package: str, stranger: str) -> None:
+    """Neither imports the other, and data imports neither."""
+    for module in modules(package, "rules"):
+        assert stranger not in set(map(top, imports_of(module))), module
+
+
+@pytest.mark.parametrize("package", ["agent", "dashboard", "rules"])
+def test_the_product_does_not_import_its_tests_or_benchmarks(package: str) -> None:
+    """What is shipped stands without what is not."""
+    for module in modules(package):
+        assert not {"tests", "benchmarks"} & set(map(top, imports_of(module))), module
+
+
+@pytest.mark.parametrize("module", [*modules("agent"), "dashboard.charts"])
+def test_streamlit_stays_out(module: str) -> None:
+    """Logs are read and charts are drawn without a web server in the process."""
+    if not ROOT.joinpath(*module.split(".")).with_suffix(".py").exists():
+        pytest.fail(f"{module} is gone: does this law still hold where it went?")
+    assert "streamlit" not in set(map(top, imports_of(module)))
+
+
+@pytest.mark.parametrize("module", modules("agent", "dashboard", "rules"))
+def test_only_the_doors_speak(module: str) -> None:
+    """Printing, the standard streams and the environment belong to the doors alone."""
+    if module in DOORS:
+        return
+    libraries = {"rich", "typer"} & set(map(top, imports_of(module)))
+    assert not libraries, f"{module} imports {libraries}: let the caller speak"
+    assert not list(_words(tree_of(module))), f"{module} speaks: return or raise instead"
+
+
+def _words(tree: ast.Module) -> Iterator[str]:
+    """Name each use of print, input, the standard streams or the environment."""
+    spoken = {"os.environ", "os.getenv", "sys.stdout", "sys.stderr", "sys.stdin"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in {"print", "input"}:
+                yield f"{node.func.id} in line {node.lineno}"
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in spoken:
+            yield f"{ast.unparse(node)} in line {node.lineno}"
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if f"{node.module}.{alias.name}" in spoken:
+                    yield f"{node.module}.{alias.name} in line {node.lineno}"
+
+
+@pytest.mark.parametrize("module", modules(*OURS))
+def test_every_room_has_a_sign_that_says_something(module: str) -> None:
+    """A module is named for what it does and opens with a sentence about what it is for."""
+    assert not SIGNS_THAT_SAY_NOTHING & set(module.split("."))
+    assert _sign(module), f"{module} has no docstring"
+
+
+def test_no_two_signs_are_alike() -> None:
+    """The first sentence of a module's docstring is its own."""
+    rooms = defaultdict(list)
+    for module in modules(*OURS):
+        rooms[_sign(module)].append(module)
+    assert [alike for sign, alike in rooms.items() if sign and len(alike) > 1] == []
+
+
+def _sign(module: str) -> str:
+    """The first sentence of a module's docstring, empty where there is none."""
+    text = " ".join((ast.get_docstring(tree_of(module)) or "").split())
+    return text.partition(". ")[0].rstrip(".")
+
+
+def test_dashboard_has_no_pages_folder() -> None:
+    """Streamlit serves a folder of that name by itself, past the access gate in app.py."""
+    assert not [path for path in (ROOT / "dashboard").rglob("pages") if path.is_dir()]
+
+
+@pytest.mark.parametrize("package", [agent, dashboard, rules], ids=lambda package: package.__name__)
+def test_our_packages_are_ours(package: object) -> None:
+    """Generic names may be taken by another distribution in the same environment."""
+    found = Path(str(getattr(package, "__file__", None))).resolve()
+    assert found == ROOT / str(getattr(package, "__name__", "")) / "__init__.py"
