@@ -1,0 +1,1 @@
+"""The agent: reads DNS and proxy logs, and publishes which department uses which app."""

@@ -22,10 +22,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from agent import check as checking
 from agent import demo as demo_company
-from agent import formats as formats_module
+from agent import intake, rulebook
 from agent import scan as flow
+from agent import show as showing
+from agent.catalogue import Catalogue
 from agent.errors import Problem, RulesError, SundialError
 from agent.model import Format, Match
 from agent.settings import check_zone, load_settings
@@ -43,10 +44,16 @@ talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+RulesFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--rules", help="Folder with apps/ and formats/ of your own, over ours; repeatable."
+    ),
+]
 _STORE = Path("sundial-store")
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it by position
+def _version(asked: bool) -> None:
     if asked:
         print(VERSION)
         raise typer.Exit
@@ -68,6 +75,7 @@ def sundial(
 @app.command()
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    *,
     store: Store = _STORE,
     config: Annotated[
         Path | None, typer.Option(help="Settings (sundial.toml): people, subnets, sources.")
@@ -88,11 +96,12 @@ def scan(
     format_name: Annotated[
         str | None, typer.Option("--format", help="Read all files as this format.")
     ] = None,
+    rules: RulesFolders = None,
     json_lines: Json = False,
 ) -> None:
     """Read logs into the store and publish what they show; what was read before is not read again.
 
-    Example: sundial scan /var/log/squid --people staff.csv --subnets subnets.csv --timezone Europe/Berlin
+    Example: sundial scan /var/log/squid --people staff.csv --timezone Europe/Berlin
     """
     settings = load_settings(config)
     if timezone is not None:
@@ -103,19 +112,16 @@ def scan(
         people_columns={**settings.people_columns, **_pairs(column or ())},
         subnets=subnets or settings.subnets,
         timezone=timezone or settings.timezone,
+        format=format_name,
     )
+    book = rulebook.load_rules(rules or ())
     with _progress() as show:
-        report = flow.scan(paths, store, settings, forced=format_name, progress=show)
-    for problem in report.problems:
-        talk.print(_plain(problem))
+        report = flow.scan(paths, store, settings, book, progress=show)
+    for line in (*report.notes, *report.problems):
+        talk.print(_plain(line))
     if json_lines:
         _print([_summary(report)])
-    talk.print(
-        f"{report.files} files ({report.unchanged} unchanged, {report.skipped} left out), "
-        f"{report.lines:,} lines, {report.events:,} events, {report.rejects:,} rejects "
-        f"in {report.seconds:.1f} s. "
-        f"Findings: {store / 'findings.duckdb'}; see them with 'sundial dashboard --store {store}'."
-    )
+    talk.print(_last_words(report, store))
     if report.problems:
         raise typer.Exit(1)
 
@@ -127,65 +133,92 @@ def parse(
         str | None, typer.Option("--format", help="Take this format; do not detect.")
     ] = None,
     timezone: Annotated[str, typer.Option(help="Zone of times that state none.")] = "UTC",
+    rules: RulesFolders = None,
+    _json: Annotated[bool, typer.Option("--json", help="Print JSON; it always does.")] = False,
 ) -> None:
     """Print the events of one log file as JSON, one a line, clear names included; store nothing.
 
     Example: sundial parse access.log.gz | head -3
     """
     check_zone(timezone, "--timezone")
-    _print(flow.parse_file(file, format_name, timezone))
+    known = rulebook.load_formats(rules or ())
+    if format_name is not None and format_name not in known:
+        raise RulesError(rulebook.no_such_format(format_name, "--format", known))
+    _print(showing.events(file, known, format_name, timezone))
 
 
 @app.command()
 def explain(
-    hosts: Annotated[list[str] | None, typer.Argument(help="Host names; none: read them from standard input.")] = None,
+    hosts: Annotated[
+        list[str] | None, typer.Argument(help="Host names; none: read them from standard input.")
+    ] = None,
+    rules: RulesFolders = None,
     json_lines: Json = False,
 ) -> None:
     """Tell which app a host belongs to, by which rule, and what it proves.
 
     Example: sundial explain app.slack.com connect.facebook.net
     """
-    catalogue = flow.load_rules().catalogue
+    catalogue = rulebook.load_rules(rules or ()).catalogue
     names = hosts or (line.strip() for line in sys.stdin)
     rows = (_explained(catalogue, name) for name in names if name)
     if json_lines:
         _print(rows)
         return
-    for row in rows:
-        print(_sentence(row))
+    _write(_sentence(row) for row in rows)
 
 
 @app.command()
-def formats(json_lines: Json = False) -> None:
+def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
     """List the log formats that are known, and what each one can tell.
 
     Example: sundial formats
     """
-    known = formats_module.load_formats()
+    known = rulebook.load_formats(rules or ())
     if json_lines:
         _print(_format_row(one) for one in known.values())
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("format", "kind", "user", "client", "bytes out", "bytes in", "verdict", "what it is"):
+    for title in (
+        "format",
+        "kind",
+        "user",
+        "client",
+        "bytes out",
+        "bytes in",
+        "verdict",
+        "what it is",
+    ):
         table.add_column(title, no_wrap=title != "what it is")
     for one in known.values():
         row = _format_row(one)
-        marks = [("yes" if row[key] else "-") for key in ("user", "client", "bytes_out", "bytes_in", "blocked")]
+        marks = [
+            ("yes" if row[key] else "-")
+            for key in ("user", "client", "bytes_out", "bytes_in", "blocked")
+        ]
         table.add_row(one.name, one.kind, *marks, one.title)
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @app.command()
-def check() -> None:
+def check(rules: RulesFolders = None, json_lines: Json = False) -> None:
     """Check every rule: formats read their own samples, apps and thresholds are well-formed.
 
-    Example: sundial check
+    Example: sundial check --rules my-rules
     """
-    report = checking.check_rules()
-    for problem in report.problems:
+    try:
+        book = rulebook.load_rules(rules or ())
+    except RulesError as error:
+        problems, summary = list(error.problems), "The rules cannot be used"
+    else:
+        problems, summary = rulebook.prove(book), rulebook.summary(book)
+    for problem in problems:
         talk.print(_plain(problem))
-    print(report.summary)
-    if report.problems:
+    if json_lines:
+        _print([{"rules": summary, "problems": [str(problem) for problem in problems]}])
+    else:
+        _write([f"{summary}: {len(problems) or 'no'} problems."])
+    if problems:
         raise typer.Exit(2)
 
 
@@ -200,7 +233,17 @@ def dashboard(
 
     Example: sundial dashboard --store sundial-store
     """
-    command = [sys.executable, "-m", "dashboard", "--store", str(store), "--address", address, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "dashboard",
+        "--store",
+        str(store),
+        "--address",
+        address,
+        "--port",
+        str(port),
+    ]
     talk.print(f"Dashboard on http://{address}:{port}  (end it with Ctrl-C)")
     try:
         code = subprocess.call(command if browser else [*command, "--no-browser"])
@@ -212,10 +255,14 @@ def dashboard(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to write the company.")] = Path("demo-company"),
+    folder: Annotated[Path, typer.Argument(help="Where to write the company.")] = Path(
+        "demo-company"
+    ),
     weeks: Annotated[int, typer.Option(min=1, help="Weeks of its history.")] = 26,
     port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
-    show: Annotated[bool, typer.Option("--dashboard/--no-dashboard", help="Open the dashboard.")] = True,
+    show: Annotated[
+        bool, typer.Option("--dashboard/--no-dashboard", help="Open the dashboard.")
+    ] = True,
 ) -> None:
     """Write a made-up company with known adoption, scan its logs and show the findings.
 
@@ -227,7 +274,8 @@ def demo(
     store = folder / "store"
     settings = load_settings(folder / "sundial.toml")
     with _progress() as tell_scan:
-        report = flow.scan([folder / "logs"], store, settings, progress=tell_scan)
+        book = rulebook.load_rules()
+        report = flow.scan([folder / "logs"], store, settings, book, progress=tell_scan)
     talk.print(f"{report.lines:,} lines scanned in {report.seconds:.1f} s; findings in {store}.")
     if show:
         dashboard(store, port=port)
@@ -241,9 +289,6 @@ def main() -> int:
         for problem in error.problems:
             talk.print(_plain(problem))
         return 2 if isinstance(error, RulesError) else 1
-    except BrokenPipeError:  # a reader such as head has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         talk.print("Stopped. What was stored before is safe; the next scan goes on from there.")
         return 130
@@ -251,45 +296,71 @@ def main() -> int:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sundial", standalone_mode=False)
     except typer.Abort:
         return 130
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
         # Wrong usage; the class is private to typer, its manners are not.
-        talk.print(f"{error.format_message()} 'sundial --help' lists the commands.")
+        message = str(error.format_message())
+        hint = "" if "\n" in message else " 'sundial --help' lists the commands."
+        talk.print(message + hint)
         return 2
     return int(code or 0)
 
 
-def _plain(problem: Problem) -> str:
-    """Return a problem as one line that cannot steer a terminal: names come from hostile logs."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(problem))
+def _plain(text: object) -> str:
+    """Return a text as one line that cannot steer a terminal: names come from hostile logs."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 def _print(rows: Iterable[dict[str, Any]]) -> None:
-    for row in rows:
-        sys.stdout.write(json.dumps(row, default=str) + "\n")
+    _write(json.dumps(row, default=str) for row in rows)
+
+
+def _write(lines: Iterable[str]) -> None:
+    """Write data to standard output; a reader such as head may have seen enough."""
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
-    wrong = [Problem("--column", f'"{name}" is not of the form login=Header.') for name, sign, _ in pairs if not sign]
+    wrong = [
+        Problem("--column", f'"{name}" is not of the form login=Header.')
+        for name, sign, _ in pairs
+        if not sign
+    ]
     if wrong:
         raise RulesError(wrong)
     return {name.strip(): header.strip() for name, _, header in pairs}
 
 
-def _summary(report: flow.Report) -> dict[str, Any]:
+def _last_words(report: intake.Report, store: Path) -> str:
+    return (
+        f"{report.files} files ({report.unchanged} unchanged, {report.skipped} left out), "
+        f"{report.lines:,} lines, {report.events:,} events, {report.rejects:,} rejects "
+        f"in {report.seconds:.1f} s. "
+        f"Findings: {store / 'findings.duckdb'}; see them with 'sundial dashboard --store {store}'."
+    )
+
+
+def _summary(report: intake.Report) -> dict[str, Any]:
     keys = ("files", "unchanged", "skipped", "lines", "events", "rejects", "seconds")
     return {key: getattr(report, key) for key in keys} | {
-        "problems": [str(problem) for problem in report.problems]
+        "problems": [str(problem) for problem in report.problems],
+        "notes": [str(note) for note in report.notes],
     }
 
 
-def _explained(catalogue: Any, raw: str) -> dict[str, Any]:
-    host = flow.parse.clean_host(raw) or raw
+def _explained(catalogue: Catalogue, raw: str) -> dict[str, Any]:
+    host = rulebook.spelling(raw)
     match: Match = catalogue.match(host)
     found = catalogue.apps.get(match.app) if match.app else None
     return {
@@ -323,8 +394,19 @@ def _sentence(row: dict[str, Any]) -> str:
 
 
 def _format_row(one: Format) -> dict[str, Any]:
-    gives = {name: one.gives(name) for name in ("user", "client", "bytes_out", "bytes_in", "blocked", "department")}
-    return {"format": one.name, "title": one.title, "vendor": one.vendor, "kind": one.kind, "cut": one.cut, **gives, "url": one.url}
+    gives = {
+        name: one.gives(name)
+        for name in ("user", "client", "bytes_out", "bytes_in", "blocked", "department")
+    }
+    return {
+        "format": one.name,
+        "title": one.title,
+        "vendor": one.vendor,
+        "kind": one.kind,
+        "cut": one.cut,
+        **gives,
+        "url": one.url,
+    }
 
 
 @contextmanager
@@ -343,10 +425,16 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=talk, transient=True) as bar:
         task = bar.add_task("starting", total=None, speed="")
 
-        def show(report: flow.Report) -> None:
+        def show(report: intake.Report) -> None:
             speed = report.lines / max(0.001, time.monotonic() - began)
             name = _plain(report.file) if report.stage == "reading" else f"{report.stage} findings"
-            bar.update(task, description=name, total=report.bytes_total or 1, completed=report.bytes_done, speed=f"{speed:,.0f} lines/s")
+            bar.update(
+                task,
+                description=name,
+                total=report.bytes_total or 1,
+                completed=report.bytes_done,
+                speed=f"{speed:,.0f} lines/s",
+            )
 
         yield show
 
@@ -357,7 +445,9 @@ def _steps() -> Iterator[Any]:
     if not talk.is_terminal:
         yield None
         return
-    with Progress(TextColumn("{task.description:32.32}"), BarColumn(), console=talk, transient=True) as bar:
+    with Progress(
+        TextColumn("{task.description:32.32}"), BarColumn(), console=talk, transient=True
+    ) as bar:
         task = bar.add_task("writing a company")
 
         def show(what: str, done: int, total: int) -> None:

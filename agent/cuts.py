@@ -18,8 +18,6 @@ _HIDDEN = "chr(31)"
 """Stands for a delimiter inside quotes while the line is split."""
 _TAB = "\t"
 _NAME = re.compile(r"\(\?P<(\w+)>")
-_VALUE = 400
-"""Characters of a ``key=value`` cell that are looked at: more than a host or a user ever has."""
 
 
 class Layer:
@@ -96,7 +94,8 @@ class _Listed:
         if self._delimiter == " ":
             # Runs of blanks are padding; most lines have none, and a look is cheap.
             filtered = f"list_filter({split}, lambda part: part <> '')"
-            split = f"CASE WHEN contains(line, '  ') THEN {filtered} ELSE {split} END"
+            padded = "contains(line, '  ') OR starts_with(line, ' ')"
+            split = f"CASE WHEN {padded} THEN {filtered} ELSE {split} END"
         if self._tabs:
             tabs = f"string_split({_protected(_TAB)}, chr(9))"
             split = f"CASE WHEN contains(line, chr(9)) THEN {tabs} ELSE {split} END"
@@ -130,8 +129,9 @@ class _Listed:
         else:
             return "NULL"
         if self._quoted:
-            value = f"trim(replace({value}, {_HIDDEN}, {text(self._delimiter)}))"
-        return value
+            shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
+            value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"
+        return f"ltrim({value})" if name in self._numbers and self._numbers[name] == 1 else value
 
 
 def _offsets(pivot: Pivot) -> list[tuple[str, int]]:
@@ -148,16 +148,18 @@ def _protected(delimiter: str) -> str:
     """
     plain = "replace(line, '\\\"', '')"
     plain = (
-        f"replace({plain}, '\"\"', '')"
-        if delimiter == ","
-        else f"replace({plain}, ' \"\"', ' -')"
+        f"replace({plain}, '\"\"', '')" if delimiter == "," else f"replace({plain}, ' \"\"', ' -')"
     )
     hidden = f"replace(part, {text(delimiter)}, {_HIDDEN})"
     parts = (
         f"list_transform(string_split({plain}, '\"'), "
         f"lambda part, n: CASE WHEN n % 2 = 0 THEN {hidden} ELSE part END)"
     )
-    return f"CASE WHEN contains(line, '\"') THEN array_to_string({parts}, '') ELSE line END"
+    joined = f"array_to_string({parts}, '')"
+    if delimiter == ",":
+        # Some exports set a blank behind the comma; those inside quotes are hidden by now.
+        joined = f"replace({joined}, ', ', ',')"
+    return f"CASE WHEN contains(line, '\"') THEN {joined} ELSE line END"
 
 
 class _Json:
@@ -206,12 +208,15 @@ class _Keyed:
         return "contains(line, '=')"
 
     def cell(self, name: str, parts: Layer) -> str:
-        key = text(f"{self._delimiter}{name}=")
-        after = f"string_split(line, {key})[2]"
-        rest = parts.column(f"left({after}, {_VALUE})")
-        quoted = f"string_split({rest}, '\"')[2]"
-        bare = f"string_split({rest}, {text(self._delimiter)})[1]"
-        return f"CASE WHEN starts_with({rest}, '\"') THEN {quoted} ELSE {bare} END"
+        # One look for each key is quicker than cutting the whole line into its many pairs.
+        key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
+        pair = rf"{key}=(\"[^\"]*\"|[^{delimiter}]*)"
+        inside, first = text(f"{delimiter}{pair}"), text(f"^{pair}")
+        value = parts.column(
+            f"CASE WHEN starts_with(line, {text(f'{name}=')}) "
+            f"THEN regexp_extract(line, {first}, 1) ELSE regexp_extract(line, {inside}, 1) END"
+        )
+        return f"CASE WHEN starts_with({value}, '\"') THEN {value}[2:-2] ELSE {value} END"
 
 
 class _Cef:
@@ -231,7 +236,9 @@ class _Cef:
         if name in self._HEADER:
             return f"{self._whole(parts)}[{self._HEADER.index(name) + 1}]"
         pattern = rf"[ |]{re.escape(name)}=(.*?)(?: [\w.\[\]-]+=|\s*$)"
-        return f"trim(regexp_extract(line, {text(pattern)}, 1))"
+        value = parts.column(f"trim(regexp_extract(line, {text(pattern)}, 1))")
+        plain = rf"replace(replace({value}, '\=', '='), '\\', '\')"
+        return f"CASE WHEN contains({value}, '\\') THEN {plain} ELSE {value} END"
 
 
 class _Matched:

@@ -7,8 +7,10 @@ which does not read the other's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from agent.model import Format
 
@@ -29,6 +31,7 @@ class Tally:
 
     @property
     def total(self) -> int:
+        """Lines looked at."""
         return self.events + self.others + self.rejects
 
     @property
@@ -48,6 +51,8 @@ class Answer:
 
     format: Format | None
     reason: str = ""
+    also: tuple[Format, ...] = ()
+    """Formats to try, in order, on the lines that ``format`` rejects: devices write several."""
 
 
 Try = Callable[[Format, bytes], Tally]
@@ -68,20 +73,51 @@ def detect(
     if first is not None and first in formats:
         tally = attempt(formats[first], sample)
         if tally.named and tally.rejects == 0:
-            return Answer(formats[first])
+            return Answer(formats[first], also=_also(formats[first], formats, {}))
     tallies = {
         name: attempt(candidate, sample)
         for name, candidate in formats.items()
         if _possible(candidate, sample)
     }
-    fitting = {
-        name: tally for name, tally in tallies.items() if tally.events and tally.fit[0] >= ENOUGH
-    }
+    fitting = _fitting(tallies, formats)
     if not fitting:
         return Answer(None, _why_none(tallies))
     best = max(tally.fit for tally in fitting.values())
     tied = [formats[name] for name, tally in fitting.items() if tally.fit == best]
-    return _most_specific(tied, attempt)
+    answer = _most_specific(tied, attempt)
+    if answer.format is None:
+        return answer
+    return Answer(answer.format, also=_also(answer.format, formats, tallies))
+
+
+def _fitting(tallies: Mapping[str, Tally], formats: Mapping[str, Format]) -> dict[str, Tally]:
+    """Return the formats that read enough lines, alone or with others of their vendor."""
+    useful = {name: tally for name, tally in tallies.items() if tally.events}
+    alone = {name: tally for name, tally in useful.items() if tally.fit[0] >= ENOUGH}
+    if alone:
+        return alone
+    together: Counter[str] = Counter()
+    for name, tally in useful.items():
+        together[formats[name].vendor] += tally.events + tally.others
+    return {
+        name: tally
+        for name, tally in useful.items()
+        if together[formats[name].vendor] >= ENOUGH * tally.total
+    }
+
+
+def _also(
+    main: Format, formats: Mapping[str, Format], tallies: Mapping[str, Tally]
+) -> tuple[Format, ...]:
+    """Return what else a file may hold: what its first lines hold, then the vendor's other formats.
+
+    A format whose columns a header names cannot read single lines, and is left out.
+    """
+    seen = [name for name, tally in tallies.items() if tally.named]
+    seen.sort(key=lambda name: (-tallies[name].named, name))
+    kin = [name for name, candidate in formats.items() if candidate.vendor == main.vendor]
+    names = dict.fromkeys([*seen, *kin])
+    return tuple(formats[name] for name in names if name != main.name and not formats[name].header)
 
 
 def _first_lines(head: bytes) -> bytes:
@@ -103,12 +139,23 @@ def _possible(candidate: Format, sample: bytes) -> bool:
 
 
 def _most_specific(tied: Sequence[Format], attempt: Try) -> Answer:
+    """Return the format whose samples the others read, but which does not read theirs."""
     if len(tied) == 1:
         return Answer(tied[0])
+    reads = {
+        (one.name, other.name): _reads(one, other, attempt) for one, other in permutations(tied, 2)
+    }
+    if not any(reads.values()):
+        # Each reads lines of its own, so whichever comes first, the others read what is left.
+        return Answer(min(tied, key=lambda one: one.name))
     winners = [
         one
         for one in tied
-        if all(_reads(other, one, attempt) and not _reads(one, other, attempt) for other in tied if other is not one)
+        if all(
+            reads[other.name, one.name] and not reads[one.name, other.name]
+            for other in tied
+            if other is not one
+        )
     ]
     if len(winners) == 1:
         return Answer(winners[0])
@@ -129,6 +176,10 @@ def _reads(reader: Format, writer: Format, attempt: Try) -> bool:
 def _why_none(tallies: Mapping[str, Tally]) -> str:
     near = max(tallies, key=lambda name: tallies[name].fit, default=None)
     if near is None or not tallies[near].events:
-        return "is in no format that is known here; see 'sundial formats', or name one with --format"
+        known = "see 'sundial formats', or name one with --format"
+        return f"is in no format that is known here; {known}"
     tally = tallies[near]
-    return f"comes nearest to {near}, which reads {tally.events} of its first {tally.total} lines; force it with --format {near}"
+    return (
+        f"comes nearest to {near}, which reads {tally.events} of its first {tally.total} lines; "
+        f"force it with --format {near}"
+    )

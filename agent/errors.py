@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,22 @@ class LogError(SundialError):
 
 class StoreError(SundialError):
     """A store that cannot be opened, written or published (exit code 1)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean "x"?`` for a near miss, else an empty text.
+
+    >>> nearest("hots", ["host", "client"]), nearest("zzz", ["host", "client"])
+    (' Did you mean "host"?', '')
+    """
+    near = get_close_matches(word, list(known), n=1)
+    return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def unknown_key(key: str, known: Collection[str]) -> str:
+    """Say that a key is unknown, and which one was meant or which there are.
+
+    >>> unknown_key("hots", ["host", "client"]), unknown_key("zzz", ["host", "client"])
+    ('unknown key. Did you mean "host"?', 'unknown key. Known are host, client')
+    """
+    return f"unknown key.{nearest(key, known) or ' Known are ' + ', '.join(known)}"

@@ -1,23 +1,23 @@
-"""Finding log files and handing out their text: decompressed, decoded, in blocks of whole lines.
+r"""Finding log files and handing out their text: decompressed, decoded, in blocks of whole lines.
 
-Whatever a file is packed or encoded in, what leaves this room is UTF-8 with ``\\n`` line ends, so
+Whatever a file is packed or encoded in, what leaves this room is UTF-8 with ``\n`` line ends, so
 that no later stage knows of gzip, byte order marks or stray carriage returns. Offsets count bytes
 of that clean text: a log and its compressed or renamed copy are the same text, hence the same file.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
-import gzip
 import hashlib
-import io
+import lzma
 import os
+import queue
 import re
 import stat
-import queue
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
@@ -37,17 +37,40 @@ TAIL = 1 << 12
 LONGEST_LINE = 1 << 20
 """Bytes; a longer line is cut here, and the parser rejects it."""
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _DATE_IN_NAME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)")
 _BINARY_SHARE = 0.1
+_PIECE = 1 << 22
+"""Bytes of a plain file that are read at once."""
+_PACKED_PIECE = 1 << 16
+"""... and of a compressed one: a thousand times as much may come out."""
 
 
-class _Raw(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
+class _Engine(Protocol):
+    """What zlib, bz2, lzma and zstandard have in common: one member of a compressed file."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _gzip_member() -> _Engine:
+    return zlib.decompressobj(wbits=31)
+
+
+def _zstd_frame() -> _Engine:
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+_PACKED: dict[bytes, Callable[[], _Engine]] = {
+    b"\x1f\x8b": _gzip_member,
+    b"\x28\xb5\x2f\xfd": _zstd_frame,
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\0": lzma.LZMADecompressor,
+}
+"""The first bytes of a compressed file, and what reads the rest."""
+_DAMAGED = (zlib.error, zstandard.ZstdError, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +102,8 @@ class LogFile:
     size: int = 0
     """Bytes on disk."""
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+    inode: tuple[int, int] | None = None
+    """Which file it was when it was found; a rotation may put another one in its place."""
     position: int = 0
     """Bytes on disk that were read so far."""
     truncated: str | None = None
@@ -126,7 +151,8 @@ def _walk(
         elif stat.S_ISREG(info.st_mode):
             modified = datetime.fromtimestamp(info.st_mtime, UTC)
             name = path.relative_to(base).as_posix()
-            yield LogFile(path, name, info.st_size, modified)
+            inode = (info.st_dev, info.st_ino)
+            yield LogFile(path, name, info.st_size, modified, inode)
         else:
             problems.append(Problem(str(path), "is not a regular file; it is left out."))
     except OSError as error:
@@ -134,12 +160,17 @@ def _walk(
 
 
 def matches(log: LogFile, pattern: str) -> bool:
-    """Tell whether a file's name below the scanned folder fits a shell pattern.
+    """Tell whether a file's name below the scanned folder, or its whole path, fits a pattern.
+
+    The end of the path will do, so that a source is itself whichever folder the scan was given.
 
     >>> matches(LogFile(Path("x"), "berlin/squid/access.log.1"), "berlin/*")
     True
+    >>> matches(LogFile(Path("/logs/berlin/access.log"), "access.log"), "berlin/*")
+    True
     """
-    return fnmatch(log.name, pattern) or fnmatch(log.path.as_posix(), pattern)
+    path = log.path.absolute().as_posix()
+    return fnmatch(log.name, pattern) or fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")
 
 
 def head(log: LogFile) -> bytes:
@@ -147,22 +178,38 @@ def head(log: LogFile) -> bytes:
 
     Raises LogError when the file cannot be opened, or holds no text.
     """
-    with _disk(log) as file, _unpacked(file) as raw:
-        text = b""
-        decode = _Cleaner()
-        while len(text) < HEAD:
-            piece = _read(raw, HEAD, log)
-            text += decode.feed(piece, final=not piece)
-            if not piece:
-                break
-    if decode.binary:
+    text, clean = b"", _Cleaner()
+    for piece in _pieces(log, clean):
+        text += piece
+        if len(text) >= HEAD:
+            break
+    if clean.binary:
         raise LogError(Problem(log.name, "is not text; no format reads it, it is left out."))
-    return text[:HEAD]
+    # No character is cut in two.
+    return text[:HEAD].decode("utf-8", "ignore").encode()
+
+
+def identity(start: bytes) -> bytes:
+    """Return what of a head stays as it is when the file grows: its whole lines.
+
+    The end of a single unfinished line may be half a character or half a line end.
+    """
+    return start[: start.rfind(b"\n") + 1] or start[:-8] or start
 
 
 def digest(text: bytes) -> str:
     """Return a short digest that identifies a stretch of text."""
     return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def digests(text: bytes, lengths: Iterable[int]) -> dict[int, str]:
+    """Return the digest of the beginning of a text for each of some lengths that it has."""
+    found, running, position = {}, hashlib.blake2b(digest_size=16), 0
+    for length in sorted(set(lengths)):
+        if length <= len(text):
+            running.update(text[position:length])
+            found[length], position = running.hexdigest(), length
+    return found
 
 
 def tail_digest(log: LogFile, consumed: int) -> str:
@@ -177,7 +224,7 @@ def tail_digest(log: LogFile, consumed: int) -> str:
         position += len(piece)
         if position >= consumed:
             return digest(kept)
-    return digest(kept) if position >= consumed else ""
+    return ""
 
 
 def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK) -> Iterator[Block]:
@@ -212,9 +259,11 @@ def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK)
         if cut:
             yield cut_off(text[:cut])
         elif len(rest) > LONGEST_LINE:
-            # One endless line: its start is enough to reject it, and memory stays bounded.
-            dropped += len(rest) - LONGEST_LINE
-            rest = rest[:LONGEST_LINE]
+            # One endless line: its start is enough to reject it, and memory stays bounded. Its
+            # end may become the trail.
+            kept = rest[:LONGEST_LINE] + rest[-TAIL:]
+            dropped += max(0, len(rest) - len(kept))
+            rest = min(rest, kept, key=len)
         parts, held = [rest], len(rest)
     text = b"".join(parts)
     cut = text.rfind(b"\n") + 1
@@ -232,9 +281,10 @@ def ahead(stream: Iterator[Block]) -> Iterator[Block]:
     def give(item: Block | BaseException | None) -> None:
         while not stopped.is_set():
             try:
-                return ready.put(item, timeout=0.2)
+                ready.put(item, timeout=0.2)
             except queue.Full:
                 continue
+            return
 
     def read() -> None:
         try:
@@ -264,117 +314,127 @@ def _shorten(text: bytes) -> bytes:
     if all(text.find(b"\n", at, at + LONGEST_LINE) >= 0 for at in windows):
         return text
     pattern = rb"([^\n]{%d})[^\n]+" % LONGEST_LINE
-    return re.sub(pattern, rb"\1", text)
+    return re.sub(pattern, rb"\1", text).decode("utf-8", "replace").encode()
 
 
-def _pieces(log: LogFile) -> Iterator[bytes]:
+def _pieces(log: LogFile, clean: _Cleaner | None = None) -> Iterator[bytes]:
     """Yield clean text; stop, and note it, where a compressed stream breaks off."""
-    decode = _Cleaner()
-    with _disk(log) as file, _unpacked(file) as raw:
-        while True:
-            piece = _read(raw, 1 << 22, log)
+    clean = clean or _Cleaner()
+    log.truncated = None
+    with _disk(log) as file:
+        for piece in _raw(file, log):
             log.position = file.tell()
-            clean = decode.feed(piece, final=not piece)
-            if clean:
-                yield clean
-            if not piece:
-                return
+            if text := clean.feed(piece):
+                yield text
+    if text := clean.feed(b"", final=True):
+        yield text
 
 
 def _disk(log: LogFile) -> BinaryIO:
     try:
-        return log.path.open("rb")
+        file = log.path.open("rb")
     except OSError as error:
         raise LogError(Problem(log.name, f"cannot be read: {_why(error)}.")) from None
-
-
-def _unpacked(file: BinaryIO) -> BinaryIO:
-    """Return the stream inside a compressed file, told by its first bytes, else the file."""
-    magic = file.read(4)
-    file.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
-    if magic == b"\x28\xb5\x2f\xfd":
-        stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        return io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type,type-var,return-value]
+    info = os.fstat(file.fileno())
+    if log.inode not in {None, (info.st_dev, info.st_ino)}:
+        file.close()
+        raise LogError(Problem(log.name, "was rotated meanwhile; the next scan reads it."))
     return file
 
 
-def _read(raw: _Raw, size: int, log: LogFile) -> bytes:
+def _raw(file: BinaryIO, log: LogFile) -> Iterator[bytes]:
+    """Yield the bytes of a file, unpacked where its first bytes say that it is packed."""
     try:
-        return raw.read(size)
+        magic = file.read(6)
+        file.seek(0)
+        engine = next((make for start, make in _PACKED.items() if magic.startswith(start)), None)
+        if engine is not None:
+            yield from _unpacked(file, engine)
+            return
+        while piece := file.read(_PIECE):
+            yield piece
     except EOFError:
         log.truncated = "ends in the middle of a compressed block"
-    except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+    except _DAMAGED:
         log.truncated = "is damaged inside a compressed block"
     except OSError as error:
-        log.truncated = f"stopped being readable ({_why(error)})"
-    return b""
+        broken = "is damaged inside a compressed block"  # bz2 says so with an OSError of no number
+        log.truncated = f"stopped being readable ({_why(error)})" if error.errno else broken
+
+
+def _unpacked(file: BinaryIO, make: Callable[[], _Engine]) -> Iterator[bytes]:
+    """Yield what the members of a compressed file hold; EOFError where the last one breaks off."""
+    engine, begun = make(), False
+    while piece := file.read(_PACKED_PIECE):
+        while piece:
+            begun = True
+            if text := engine.decompress(piece):
+                yield text
+            piece = b""
+            if engine.eof:
+                # Some writers pad a file with NULs.
+                piece, engine, begun = engine.unused_data.lstrip(b"\0"), make(), False
+    if begun:
+        raise EOFError
 
 
 class _Cleaner:
-    """Turns the bytes of one file into clean UTF-8, piece by piece."""
+    """Turns the bytes of one file into clean UTF-8, however they are cut into pieces."""
 
     def __init__(self) -> None:
         self.binary = False
-        self._decoder: codecs.IncrementalDecoder | None = None
-        self._started = False
-        self._held = b""
+        self._ascii = False
+        self._decode: codecs.IncrementalDecoder | None = None
+        self._waiting = b""
+        self._return = b""
 
-    def feed(self, piece: bytes, *, final: bool) -> bytes:
-        if not self._started and piece:
-            piece = self._start(piece)
-        if self._decoder is not None:
-            piece = self._decoder.decode(piece, final).encode("utf-8", "replace")
-        else:
-            piece = self._utf8(piece, final=final)
+    def feed(self, piece: bytes, *, final: bool = False) -> bytes:
+        """Return what is clean of the bytes so far; the first HEAD bytes tell the encoding."""
+        if self._decode is None:
+            self._waiting += piece
+            if len(self._waiting) < HEAD and not final:
+                return b""
+            piece, self._decode = self._waiting, self._decoder(self._waiting)
+        # Most logs are plain ASCII, and a decoder that holds back nothing need not see it.
+        if not (self._ascii and piece.isascii() and self._decode.getstate() == (b"", 0)):
+            piece = self._decode.decode(piece, final).encode("utf-8", "replace")
         if b"\0" in piece:
-            piece = piece.replace(b"\0", b"\xef\xbf\xbd")
-        if b"\r" in piece or self._held:
-            piece = self._line_ends(piece, final=final)
-        return piece
+            piece = piece.replace(b"\0", "\N{REPLACEMENT CHARACTER}".encode())
+        return self._line_ends(piece, final=final)
 
-    def _start(self, piece: bytes) -> bytes:
-        self._started = True
-        for bom, encoding in _BOMS:
-            if piece.startswith(bom):
-                if encoding != "utf-8":
-                    self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-                return piece[len(bom) :]
-        sample = piece[:HEAD]
-        if sample[1::2].count(0) > len(sample) * 0.3:
-            self._decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
-        elif sample.count(0) > len(sample) * _BINARY_SHARE or _controls(sample) > _BINARY_SHARE:
-            self.binary = True
-        return piece
-
-    _rest = b""
-
-    def _utf8(self, piece: bytes, *, final: bool) -> bytes:
-        """Keep valid UTF-8; read a byte that is none as Latin-1, which older devices write."""
-        piece, self._rest = self._rest + piece, b""
-        if piece.isascii():
-            return piece
-        try:
-            piece.decode()
-        except UnicodeDecodeError as error:
-            if not final and error.end == len(piece) and len(piece) - error.start < 4:
-                self._rest = piece[error.start :]
-                return self._utf8(piece[: error.start], final=False)
-            return piece.decode("utf-8", "sundial-latin-1").encode()
-        return piece
+    def _decoder(self, start: bytes) -> codecs.IncrementalDecoder:
+        encoding = _encoding(start[:HEAD])
+        if encoding.startswith("utf-16"):
+            return codecs.getincrementaldecoder(encoding)("replace")
+        self._ascii, sample = True, start[:HEAD]
+        self.binary = max(sample.count(0) / max(1, len(sample)), _controls(sample)) > _BINARY_SHARE
+        return codecs.getincrementaldecoder(encoding)("sundial-latin-1")
 
     def _line_ends(self, piece: bytes, *, final: bool) -> bytes:
-        piece, self._held = self._held + piece, b""
+        if not self._return and b"\r" not in piece:
+            return piece
+        piece, self._return = self._return + piece, b""
         if piece.endswith(b"\r") and not final:
-            piece, self._held = piece[:-1], b"\r"
+            piece, self._return = piece[:-1], b"\r"
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+
+
+def _encoding(sample: bytes) -> str:
+    """Return the name of the encoding that a byte order mark or the place of NULs gives away."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if sample.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    even, odd, many = sample[::2].count(0), sample[1::2].count(0), len(sample) * 0.3
+    if max(even, odd) > many and min(even, odd) < many / 10:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    return "utf-8"
 
 
 def _controls(sample: bytes) -> float:
     """Return the share of control bytes that no text holds."""
     kept = sample.translate(None, bytes({*range(32), 127} - {9, 10, 13, 27}))
-    return 1 - len(kept) / max(1, len(sample))
+    return 1 - len(kept) / len(sample) if sample else 0.0
 
 
 def _latin_1(error: UnicodeError) -> tuple[str, int]:

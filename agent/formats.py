@@ -1,7 +1,7 @@
 """Log formats as data: rules/formats/*.toml read into Format values, every fault found and named.
 
-A format says how a line is cut into cells and which cell feeds which field of an event; rules/README.md
-has the grammar. It knows no SQL: ``agent.parse`` compiles it.
+A format says how a line is cut into cells and which cell feeds which field of an event;
+rules/README.md has the grammar. It knows no SQL: ``agent.parse`` compiles it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from agent.errors import Problem, RulesError
 from agent.model import CUTS, FIELDS, TRANSFORMS, Field, Format, Pivot, Sample, Shape
 
+_SHIPPED = "rules/formats"
 _KINDS = ("dns", "proxy", "firewall", "mixed")
 _EVIDENCE = ("observed", "documented")
 _TOP = (
@@ -27,7 +28,7 @@ _TOP = (
 )  # fmt: skip
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "fields")
 _PIVOT = ("token", "left", "right", "cell")
-_FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise")
+_FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
 _SAMPLE = ("line", "event", "header", "note")
 _DEFAULT_TRANSFORM = {
     "ts": "time",
@@ -49,7 +50,8 @@ def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     for folder in (files("rules") / "formats", *extra):
         for entry in sorted(folder.iterdir(), key=lambda item: item.name):
             if entry.name.endswith(".toml"):
-                loaded = _load(entry, problems)
+                place = str(folder) if isinstance(folder, Path) and folder in extra else _SHIPPED
+                loaded = _load(entry, f"{place}/{entry.name}", problems)
                 if loaded is not None:
                     formats[loaded.name] = loaded
     if problems:
@@ -57,8 +59,7 @@ def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     return formats
 
 
-def _load(entry: Traversable, problems: list[Problem]) -> Format | None:
-    where = f"rules/formats/{entry.name}"
+def _load(entry: Traversable, where: str, problems: list[Problem]) -> Format | None:
     try:
         table = tomllib.loads(entry.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -83,7 +84,7 @@ class _Reader:
     def format(self, name: str, table: dict[str, Any]) -> Format | None:
         self.known(table, (*_TOP, *_SHAPE), "")
         cut = self.one_of(table, "cut", CUTS)
-        shapes = table.get("shape") or [{}]
+        shapes = self.tables(table, "shape") or [{}]
         base = {key: table[key] for key in _SHAPE if key in table}
         made = Format(
             name=name,
@@ -93,7 +94,9 @@ class _Reader:
             evidence=self.one_of(table, "evidence", _EVIDENCE),
             kind=self.one_of(table, "kind", _KINDS),
             cut=cut,
-            delimiter=self.optional(table, "delimiter", " " if cut in {"blanks", "keyvalue"} else ","),
+            delimiter=self.optional(
+                table, "delimiter", " " if cut in {"blanks", "keyvalue"} else ","
+            ),
             quoted=bool(table.get("quoted", True)),
             header=self.optional(table, "header", ""),
             prefix=bool(table.get("prefix", False)),
@@ -102,18 +105,19 @@ class _Reader:
             wrapped=tuple(self.texts(table, "wrapped")),
             empty=("", *_texts(table.get("empty", "-"))),
             shapes=tuple(
-                self.shape({**base, **shape}, f"shape[{number}]" if table.get("shape") else "")
+                self.shape(_over(base, shape), f"shape[{number}]" if table.get("shape") else "")
                 for number, shape in enumerate(shapes, 1)
             ),
-            samples=tuple(self.samples(table.get("sample", []))),
+            samples=tuple(self.samples(self.tables(table, "sample"))),
         )
         if not made.samples:
             self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
+        self.cells(made)
         return made if not self.found else None
 
     def shape(self, table: dict[str, Any], key: str) -> Shape:
         self.known(table, _SHAPE, key)
-        fields = table.get("fields", {})
+        fields = self.table(table, "fields", key)
         self.known(fields, FIELDS, _dot(key, "fields"))
         if "ts" not in fields:
             self.wrong(_dot(key, "fields.ts"), "is missing: every event has a time.")
@@ -121,13 +125,14 @@ class _Reader:
             self.wrong(_dot(key, "fields.host"), "is missing: an event names where it went.")
         return Shape(
             when={
-                column: tuple(_texts(values)) for column, values in table.get("when", {}).items()
+                column: tuple(_texts(values))
+                for column, values in self.table(table, "when", key).items()
             },
             columns=tuple(_texts(table.get("columns", ()))),
             tail=tuple(_texts(table.get("tail", ()))),
-            pivots=tuple(self.pivots(_tables(table.get("pivot", ())), _dot(key, "pivot"))),
+            pivots=tuple(self.pivots(self.tables(table, "pivot", key), _dot(key, "pivot"))),
             pattern=self.pattern(table, key),
-            minimum=int(table.get("minimum", 0)),
+            minimum=self.number(table, "minimum", key),
             fields=tuple(
                 self.field(name, spec, _dot(key, f"fields.{name}"))
                 for name, specs in fields.items()
@@ -177,6 +182,7 @@ class _Reader:
             true=tuple(value.lower() for value in _texts(spec.get("true", ()))),
             false=tuple(value.lower() for value in _texts(spec.get("false", ()))),
             otherwise=spec.get("otherwise"),
+            zone=str(spec.get("zone", "")),
         )
 
     def samples(self, tables: Iterable[dict[str, Any]]) -> Iterable[Sample]:
@@ -187,6 +193,47 @@ class _Reader:
             if event not in {"other", "reject"} if isinstance(event, str) else not event:
                 self.wrong(f"{key}.event", 'is the expected event as a table, "other" or "reject".')
             yield Sample(str(table.get("line", "")), event or {}, str(table.get("header", "")))
+
+    def cells(self, made: Format) -> None:
+        """Find fields and conditions that take a cell which no line of their shape has."""
+        if made.header or made.cut not in {"blanks", "delimited", "regex"}:
+            return
+        for number, shape in enumerate(made.shapes, 1):
+            names = {*shape.columns, *shape.tail, "syslog"}
+            for pivot in shape.pivots:
+                names |= {*pivot.left, pivot.cell, *pivot.right}
+            if made.cut == "regex" and not self.found:
+                names |= set(re.compile(shape.pattern).groupindex)
+            key = f"shape[{number}]" if len(made.shapes) > 1 else ""
+            used = [
+                (f"fields.{field.name}", cell) for field in shape.fields for cell in field.sources
+            ]
+            used += [("when", cell) for cell in shape.when]
+            for place, cell in dict.fromkeys(used):
+                if cell not in names:
+                    self.wrong(_dot(key, place), f'"{cell}": no such cell.{hint(cell, names)}')
+
+    def table(self, table: Mapping[str, Any], key: str, above: str) -> dict[str, Any]:
+        value = table.get(key, {})
+        if not isinstance(value, dict):
+            self.wrong(_dot(above, key), "is a table.")
+            return {}
+        return value
+
+    def tables(self, table: Mapping[str, Any], key: str, above: str = "") -> list[dict[str, Any]]:
+        value = table.get(key, [])
+        listed = [value] if isinstance(value, dict) else value
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            self.wrong(_dot(above, key), "is a table or a list of tables.")
+            return []
+        return listed
+
+    def number(self, table: Mapping[str, Any], key: str, above: str) -> int:
+        value = table.get(key, 0)
+        if not isinstance(value, int):
+            self.wrong(_dot(above, key), "is a number.")
+            return 0
+        return value
 
     def known(self, table: Mapping[str, Any], keys: Sequence[str], key: str) -> None:
         for name in table:
@@ -227,9 +274,13 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f' Did you mean "{close[0]}"?' if close else ""
 
 
-def _tables(value: object) -> list[dict[str, Any]]:
-    """Return one table or a list of tables as a list."""
-    return [value] if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+def _over(base: Mapping[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a shape with what the format says for all shapes; its own fields and words win."""
+    merged = {**base, **shape}
+    for key in ("fields", "when"):
+        if isinstance(base.get(key), dict) and isinstance(shape.get(key), dict):
+            merged[key] = {**base[key], **shape[key]}
+    return merged
 
 
 def _alternatives(specs: object) -> list[object]:

@@ -101,6 +101,7 @@ TRANSFORMS = (
     "text",
     "host",
     "url",
+    "full_url",
     "time",
     "ordered",
     "iso",
@@ -136,6 +137,8 @@ class Field:
     false: tuple[str, ...] = ()
     otherwise: bool | None = None
     """For ``verdict``: lower-case values (``*`` matches anything) that mean blocked and allowed."""
+    zone: str = ""
+    """Zone that the vendor states for times without one; empty: the zone of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,8 @@ class Shape:
     """One layout of a format's lines."""
 
     when: dict[str, tuple[str, ...]]
-    """Cell name to the values (``*`` matches anything) that a line of this shape has there."""
+    """Cell name to the values that a line of this shape has there; ``*`` matches anything, and a
+    value led by ``!`` must not be there."""
     columns: tuple[str, ...]
     tail: tuple[str, ...]
     """Names of the last cells, in reading order."""

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from agent.cuts import Cut, cut_of, text
-from agent.model import FIELDS, Field, Format, Shape
+from agent.cuts import Layer, cut_of, text
+from agent.errors import Problem
+from agent.model import FIELDS, Field, Format
 
 LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
@@ -109,7 +111,7 @@ def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
 
 
 def looks_prefixed(head: bytes) -> bool:
-    """Tell whether a syslog prefix stands before some of the first lines.
+    r"""Tell whether a syslog prefix stands before some of the first lines.
 
     >>> looks_prefixed(b"<134>Nov  2 10:00:00 gw squid[7]: 1762077600.123 5 192.0.2.1\\n")
     True
@@ -122,28 +124,35 @@ def looks_prefixed(head: bytes) -> bool:
 def events_sql(log_format: Format, reading: Reading, relation: str = "lines") -> str:
     """Return the SELECT that turns a relation of lines into events.
 
-    One step a layer: the line, its parts, its cells, its shape, its fields; each is computed once
-    and only for the columns that a later layer asks for.
+    One step a layer: the line, its parts, its cells, its shape and values, its fields; each is
+    computed once and only where a later layer asks for it. A line that is no event has no fields.
     """
     query = _Query(log_format, reading)
     fields = ", ".join(f"{query.field(name)} AS {name}" for name in FIELDS)
+    told = ", ".join(f"{query.told(name)} AS {name}" for name in FIELDS)
     shape = query.shape()
-    # The layers fill while the fields are compiled: their SQL is taken last.
+    # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
+    # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
 WITH trimmed AS (SELECT line_no, {query.line()} FROM {relation}),
-cut AS (SELECT line_no, line{query.parts.sql} FROM trimmed),
+cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
-fields AS (SELECT line_no, shape, {fields} FROM shaped)
-SELECT line_no, CASE WHEN shape = {_OTHER} THEN '{OTHER}'
+fields AS (SELECT *, {fields} FROM shaped),
+told AS (SELECT * REPLACE ({told}) FROM fields)
+SELECT line_no, CASE WHEN shape = {_TALK} THEN '{OTHER}'
     WHEN shape = {_ENDLESS} THEN 'line longer than {LONGEST} bytes'
-    WHEN shape = {_NONE} THEN 'not a line of this format'
+    WHEN shape = {_FOREIGN} THEN 'not a line of this format'
     WHEN ts IS NULL THEN 'time not understood'
-    WHEN host IS NULL AND dest_ip IS NULL THEN 'names no destination' END AS outcome,
-    {", ".join(FIELDS)} FROM fields"""
+    WHEN host IS NULL AND coalesce({query.field("dest_ip")}, '') = ''
+    THEN 'names no destination' END AS outcome,
+    {", ".join(FIELDS)} FROM told"""
 
 
-_NONE, _OTHER, _ENDLESS = 0, -1, -2
+_FOREIGN, _TALK, _ENDLESS = 0, -1, -2
+"""What stands for the number of a shape where a line has none."""
+_SYSLOG_CELL = "syslog"
+"""A cell of every cut: the time in the prefix that a relay set before the line."""
 
 
 class _Query:
@@ -152,46 +161,161 @@ class _Query:
     def __init__(self, log_format: Format, reading: Reading) -> None:
         self._format = log_format
         self._reading = reading
-        self._prefixed = reading.prefixed and not log_format.prefix
+        self._shapes = log_format.shapes
+        self._prefixed = reading.prefixed and not log_format.prefix and log_format.cut != "json"
         self.parts, self.cells, self.values = Layer("p"), Layer("c"), Layer("v")
         used = [
             cell
-            for shape in log_format.shapes
+            for shape in self._shapes
             for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
+            if cell != _SYSLOG_CELL
         ]
         self._cuts = [
             cut_of(log_format, shape, reading.columns or shape.columns, used)
-            for shape in log_format.shapes
+            for shape in self._shapes
         ]
 
     def line(self) -> str:
-        """Return the columns of the first layer: the line as the cut wants it, and its prefix."""
+        """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
         cut = self._format.cut
         # The blank at the end of a line does no harm where cells stand between blanks.
-        line = "line" if cut in {"blanks", "json"} else "line[:-2]"
+        between = cut in {"blanks", "json"} or (cut == "keyvalue" and self._format.delimiter == " ")
+        line = "line" if between else "line[:-2]"
         if not self._prefixed:
-            return f"' ' || line AS line" if self._led else f"{line} AS line"
+            return f"{line} AS line"
         prefix = f"regexp_extract(line, {text(_SYSLOG)})"
-        rest = f"ltrim(substr({line}, length({prefix}) + 1))"
-        return f"{prefix} AS prefix, {self._lead} || {rest} AS line"
+        rest = f"substr({line}, length({prefix}) + 1)"
+        return f"{prefix} AS prefix, ltrim({rest}) AS line"
 
     def shape(self) -> str:
         """Return the number of the shape that a line has, or why it has none."""
-        shapes = range(1, len(self._cuts) + 1)
-        which = " ".join(f"WHEN {self._applies(number)} THEN {number}" for number in shapes)
-        structured = [
-            f"({cut.complete(self.parts)})"
-            for cut, shape in zip(self._cuts, self._format.shapes, strict=True)
-            if shape.when
-        ]
-        others = [_like_any("line", self._format.other)] if self._format.other else []
-        other = " OR ".join([*structured, *others]) or "false"
-        return (
-            f"CASE WHEN strlen(line) > {LONGEST} THEN {_ENDLESS} WHEN {self._talk()} THEN {_OTHER} "
-            f"WHEN {self._starts()} THEN CASE {which} WHEN {other} THEN {_OTHER} ELSE {_NONE} END "
-            f"WHEN {others[0] if others else 'false'} THEN {_OTHER} ELSE {_NONE} END"
+        which = " ".join(
+            f"WHEN {self._applies(number)} THEN {number}" for number in self._numbers()
         )
-# Transforms: the closed list that formats may name. Each gets the SQL of the cell.
+        selective = [
+            self._complete(number) for number in self._numbers() if self._shapes[number - 1].when
+        ]
+        other = _like_any("line", self._format.other)
+        spoken = " OR ".join([*dict.fromkeys(selective), other])
+        starts = " OR ".join(f"contains(line, {text(part)})" for part in self._format.starts)
+        shaped = f"CASE {which} WHEN {spoken} THEN {_TALK} ELSE {_FOREIGN} END"
+        if starts:
+            away = f"WHEN NOT ({starts}) THEN CASE WHEN {other} THEN {_TALK} ELSE {_FOREIGN} END"
+        else:
+            away = ""
+        return (
+            f"CASE WHEN strlen(line) > {LONGEST} THEN {_ENDLESS} "
+            f"WHEN {self._talk()} THEN {_TALK} {away} ELSE {shaped} END"
+        )
+
+    def field(self, name: str) -> str:
+        """Return the expression of one field; null where a line's shape does not give it."""
+        ways = {number: self._ways(number, name) for number in self._numbers()}
+        if set(ways.values()) == {"NULL"}:
+            return f"CAST(NULL AS {_TYPE.get(name, 'VARCHAR')})"
+        if len(set(ways.values())) == 1:
+            return f"CASE WHEN shape > 0 THEN {ways[1]} END"
+        cases = " ".join(f"WHEN {number} THEN {way}" for number, way in ways.items())
+        return f"CASE shape {cases} END"
+
+    def told(self, name: str) -> str:
+        """Return a field of the last layer; a text that says nothing is null there."""
+        given = any(self._ways(number, name) != "NULL" for number in self._numbers())
+        return self._told(name) if given and name not in _TYPE else name
+
+    def _numbers(self) -> range:
+        return range(1, len(self._shapes) + 1)
+
+    def _talk(self) -> str:
+        """Return the condition for a line that is about the log: blank, a comment, the header."""
+        blank = "strlen(line) < 2 OR trim(line) = ''" if self._prefixed else "strlen(line) < 2"
+        if self._format.header == "first":
+            return f"{blank} OR line_no = 1"
+        if self._format.header.startswith("#"):
+            return f"{blank} OR starts_with(line, '#')"
+        return blank
+
+    def _applies(self, number: int) -> str:
+        """Return the condition under which a line has a shape."""
+        conditions = [self._complete(number)]
+        for cell, values in self._shapes[number - 1].when.items():
+            column = self._cell(number, cell)
+            conditions.append(f"coalesce({self._any_of(column, values)}, false)")
+        return f"({' AND '.join(conditions)})"
+
+    def _complete(self, number: int) -> str:
+        """Return the column that tells whether a line has the structure of a shape's cut."""
+        return self.cells.column(self._cuts[number - 1].complete(self.parts))
+
+    def _cell(self, number: int, name: str) -> str:
+        """Return the column that holds one cell of a shape."""
+        if name == _SYSLOG_CELL:
+            found = f"regexp_extract(prefix, {text(_STAMP)})" if self._prefixed else "NULL"
+        else:
+            found = self._cuts[number - 1].cell(name, self.parts)
+        return found if found == "NULL" else self.cells.column(found)
+
+    def _ways(self, number: int, name: str) -> str:
+        """Return all the ways in which one shape fills a field, the first that does winning."""
+        fields = [field for field in self._shapes[number - 1].fields if field.name == name]
+        ways = [way for field in fields if (way := self._way(number, field)) != "NULL"]
+        if len(ways) > 1:
+            tried = [way if name in _TYPE else f"nullif({way}, '')" for way in ways]
+            return f"coalesce({', '.join(tried)})"
+        return "".join(ways) or "NULL"
+
+    def _way(self, number: int, field: Field) -> str:
+        """Return one way: the cells it takes, as one value, and what is made of that."""
+        if field.transform == "day":
+            return _TRANSFORM["day"]("", field, self._reading)
+        cells = [self._cell(number, source) for source in field.sources]
+        if field.join:
+            if "NULL" in cells:
+                return "NULL"
+            value = " || ' ' || ".join(cells)
+        else:
+            cells = [cell for cell in cells if cell != "NULL"]
+            if not cells:
+                return "NULL"
+            value = f"coalesce({', '.join(map(self._told, cells))})" if len(cells) > 1 else cells[0]
+            if field.transform == "verdict" and len(cells) == 1:
+                value = self._told(value)
+        return _TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+
+    def _told(self, cell: str) -> str:
+        """Return a cell, null where it says nothing."""
+        # Not IN: DuckDB makes a join of a longer list.
+        words = " ".join(f"WHEN {text(word)} THEN NULL" for word in self._format.empty)
+        return f"CASE {cell} {words} ELSE {cell} END"
+
+    def _any_of(self, cell: str, patterns: tuple[str, ...]) -> str:
+        if cell == "NULL":
+            return "false"
+        if patterns == ("*",):
+            return f"{self._told(cell)} IS NOT NULL"
+        barred = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
+        wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
+        tests = [f"NOT {_any_of(cell, barred)}"] if barred else []
+        return " AND ".join([*tests, *([_any_of(cell, wanted)] if wanted else [])])
+
+
+def _any_of(value: str, patterns: tuple[str, ...]) -> str:
+    """Return the condition that a cell is one of some values, whatever the case of its letters."""
+    lowered = f"lower({value})" if any(c.isalpha() for p in patterns for c in p) else value
+    plain = [text(p.lower()) for p in patterns if "*" not in p]
+    tests = [f"{lowered} = {word}" for word in plain]
+    wild = tuple(p.lower() for p in patterns if "*" in p)
+    return f"({' OR '.join([*tests, *([_like_any(lowered, wild)] if wild else [])]) or 'false'})"
+
+
+def _like_any(value: str, patterns: tuple[str, ...]) -> str:
+    """Return the condition that a text fits a pattern, where ``*`` matches anything."""
+    escaped = [p.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for p in patterns]
+    tests = [f"{value} LIKE {text(p.replace('*', '%'))} ESCAPE '\\'" for p in escaped]
+    return f"({' OR '.join(tests)})" if tests else "false"
+
+
+# Transforms: the closed list that formats may name. Each gets the column of a value.
 
 
 def _as_text(value: str, _: Field, __: Reading) -> str:
@@ -200,33 +324,38 @@ def _as_text(value: str, _: Field, __: Reading) -> str:
 
 def _url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL, or the start of one that has no scheme."""
-    after = f"string_split({value}, '/')"
-    return f"string_split(CASE WHEN contains({value}, '://') THEN {after}[3] ELSE {after}[1] END, '?')[1]"
+    after = (
+        f"CASE WHEN NOT contains({value}, '/') THEN {value} "
+        f"WHEN contains({value}, '://') THEN split_part({value}, '/', 3) "
+        f"ELSE split_part({value}, '/', 1) END"
+    )
+    return f"split_part({after}, '?', 1)"
 
 
-def _utc(naive: str, reading: Reading) -> str:
-    if reading.timezone == "UTC":
-        return naive
-    return f"timezone('UTC', timezone({text(reading.timezone)}, {naive}))"
+def _full_url(value: str, _: Field, __: Reading) -> str:
+    """Return the authority of a URL that has a scheme; null for a bare path."""
+    authority = f"split_part(split_part({value}, '/', 3), '?', 1)"
+    return f"CASE WHEN contains({value}, '://') THEN {authority} END"
+
+
+def _utc(naive: str, field: Field, reading: Reading) -> str:
+    """Return a local time as UTC."""
+    zone = field.zone or reading.timezone
+    return naive if zone == "UTC" else f"timezone('UTC', timezone({text(zone)}, {naive}))"
 
 
 def _time(value: str, field: Field, reading: Reading) -> str:
     """Read a written time; a zone it states wins, a year it lacks comes from the file's day."""
     zoned = [form for form in field.formats if "%z" in form]
-    naive = [form for form in field.formats if "%z" not in form and "%Y" in form]
-    yearless = [form for form in field.formats if "%Y" not in form]
+    yearless = [form for form in field.formats if "%y" not in form.lower()]
+    naive = [form for form in field.formats if form not in {*zoned, *yearless}]
     tries = []
     if zoned:
         tries.append(f"timezone('UTC', try_strptime({value}, {_forms(zoned)}))")
     if naive:
-        tries.append(_utc(f"try_strptime({value}, {_forms(naive)})", reading))
+        tries.append(_utc(f"try_strptime({value}, {_forms(naive)})", field, reading))
     if yearless:
-        forms = _forms([f"%Y {form}" for form in yearless])
-        this, last = (
-            f"try_strptime('{reading.dated.year - back} ' || {value}, {forms})" for back in (0, 1)
-        )
-        limit = f"(DATE '{reading.dated.isoformat()}' + 2)"
-        tries.append(_utc(f"CASE WHEN {this} > {limit} THEN {last} ELSE coalesce({this}, {last}) END", reading))
+        tries.append(_yearless(value, yearless, field, reading))
     return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
 
 
@@ -234,14 +363,64 @@ def _forms(forms: list[str]) -> str:
     return text(forms[0]) if len(forms) == 1 else f"[{', '.join(text(form) for form in forms)}]"
 
 
-def _iso(value: str, _: Field, reading: Reading) -> str:
+def _yearless(value: str, forms: list[str], field: Field, reading: Reading) -> str:
+    """Read a time without a year as the last such day before the file was closed."""
+    dated = _forms([f"%Y {form}" for form in forms])
+    this, last = (
+        f"try_strptime('{reading.dated.year - back} ' || {value}, {dated})" for back in (0, 1)
+    )
+    # Two days: one for the zone, one for a clock that is ahead.
+    limit = f"(DATE '{reading.dated.isoformat()}' + 2)"
+    return _utc(f"CASE WHEN {this} <= {limit} THEN {this} ELSE {last} END", field, reading)
+
+
+def _ordered(value: str, field: Field, reading: Reading) -> str:
+    """Read a date whose day and month may stand in either order, as the other lines have it.
+
+    Of the formats the one is tried first that reads most lines of the block; among equals the one
+    by which the block spans the least time, since a log is written from one day to the next.
+    """
+    numbers = range(len(field.formats))
+    reads = ", ".join(
+        f"try_strptime({value}, {text(form)}) AS r{number}"
+        for number, form in enumerate(field.formats)
+    )
+    scores = ", ".join(
+        f"{{'lines': count(r{n}), 'span': max(r{n}) - min(r{n}), 'number': {n}}}" for n in numbers
+    )
+    best = (
+        f"(SELECT score.number FROM (SELECT unnest([{scores}]) AS score "
+        f"FROM (SELECT {reads} FROM shaped WHERE shape > 0)) "
+        "ORDER BY score.lines DESC, score.span, score.number LIMIT 1)"
+    )
+    forms = list(field.formats)
+    cases = " ".join(
+        f"WHEN {number} THEN try_strptime({value}, "
+        f"{_forms([form, *(other for other in forms if other != form)])})"
+        for number, form in enumerate(forms)
+    )
+    return _utc(f"CASE {best} {cases} END", field, reading)
+
+
+def _iso(value: str, field: Field, reading: Reading) -> str:
     """Read ISO 8601, also with a comma before the fraction; without a zone it is local time."""
     dotted = f"replace({value}, ',', '.')"
     stated = f"timezone('UTC', try_cast({dotted} AS TIMESTAMPTZ))"
-    if reading.timezone == "UTC":
+    if (field.zone or reading.timezone) == "UTC":
         return stated
     bare = f"regexp_matches({value}, '\\d\\d:\\d\\d(:\\d\\d([.,]\\d+)?)?$')"
-    return f"CASE WHEN {bare} THEN {_utc(f'try_cast({dotted} AS TIMESTAMP)', reading)} ELSE {stated} END"
+    local = _utc(f"try_cast({dotted} AS TIMESTAMP)", field, reading)
+    return f"CASE WHEN {bare} THEN {local} ELSE {stated} END"
+
+
+def _stamp(value: str, field: Field, reading: Reading) -> str:
+    """Read the time of a syslog prefix: ISO 8601, or a month's name with or without a year."""
+    named = _utc(
+        f"try_strptime({value}, ['%b %d %Y %H:%M:%S', '%b %d %Y %H:%M:%S.%g'])", field, reading
+    )
+    bare = _yearless(value, ["%b %d %H:%M:%S", "%b %d %H:%M:%S.%g"], field, reading)
+    iso = _iso(value, field, reading)
+    return f"CASE WHEN {value}[1] BETWEEN '0' AND '9' THEN {iso} ELSE coalesce({bare}, {named}) END"
 
 
 def _epoch(value: str, _: Field, __: Reading) -> str:
@@ -251,7 +430,12 @@ def _epoch(value: str, _: Field, __: Reading) -> str:
         f"CASE WHEN {number} < 1e11 THEN 1e6 WHEN {number} < 1e14 THEN 1e3 "
         f"WHEN {number} < 1e17 THEN 1e0 ELSE 1e-3 END"
     )
-    return f"make_timestamp(try_cast(round({number} * {scale}) AS BIGINT))"
+    stamp = f"make_timestamp(CAST(round({number} * {scale}) AS BIGINT))"
+    return f"CASE WHEN {number} BETWEEN 0 AND 4e18 THEN {stamp} END"
+
+
+def _no_day(_: str, __: Field, reading: Reading) -> str:
+    return f"TIMESTAMP '{reading.dated.isoformat()}'"
 
 
 def _count(value: str, _: Field, __: Reading) -> str:
@@ -261,34 +445,39 @@ def _count(value: str, _: Field, __: Reading) -> str:
 
 def _verdict(value: str, field: Field, __: Reading) -> str:
     otherwise = "NULL" if field.otherwise is None else str(field.otherwise).lower()
-    return (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN {_any_of(value, field.true)} THEN true "
-        f"WHEN {_any_of(value, field.false)} THEN false ELSE {otherwise} END"
-    )
+    told = [
+        f"WHEN {_any_of(value, words)} THEN {answer}"
+        for words, answer in ((field.true, "true"), (field.false, "false"))
+        if words
+    ]
+    return f"CASE WHEN {value} IS NULL THEN NULL {' '.join(told)} ELSE {otherwise} END"
 
 
 def _labels(value: str, _: Field, __: Reading) -> str:
     """Read a DNS name written as counted labels: ``(3)www(7)example(3)com(0)``."""
-    dotted = f"trim(regexp_replace({value}, '\\(\\d+\\)', '.', 'g'), '.')"
-    return f"CASE WHEN contains({value}, '(') THEN {dotted} ELSE {value} END"
+    dotted = f"regexp_replace({value}, '\\(\\d+\\)', '.', 'g')"
+    return f"trim(CASE WHEN contains({value}, '(') THEN {dotted} ELSE {value} END, '.')"
 
 
 def _before_hash(value: str, _: Field, __: Reading) -> str:
-    return f"string_split({value}, '#')[1]"
+    """Take the port off ``192.0.2.1#53000``; null where there is none."""
+    return f"CASE WHEN contains({value}, '#') THEN split_part({value}, '#', 1) END"
 
 
 def _before_colon(value: str, _: Field, __: Reading) -> str:
     """Take the port off an address; an IPv6 address without brackets has none."""
     one = f"strlen({value}) - strlen(replace({value}, ':', '')) = 1"
-    bracket = f"string_split(string_split({value}, '[')[2], ']')[1]"
+    bracket = f"split_part(split_part({value}, '[', 2), ']', 1)"
     return (
         f"CASE WHEN starts_with({value}, '[') THEN {bracket} "
-        f"WHEN {one} THEN string_split({value}, ':')[1] ELSE {value} END"
+        f"WHEN {one} THEN split_part({value}, ':', 1) ELSE {value} END"
     )
 
 
 def _after_slash(value: str, _: Field, __: Reading) -> str:
-    return f"nullif(string_split({value}, '/')[2], '-')"
+    """Take an address from behind ``HIER_DIRECT/``; a name there is none."""
+    part = f"split_part({value}, '/', 2)"
+    return f"CASE WHEN {value}[-1] BETWEEN '0' AND '9' OR contains({value}, ':') THEN {part} END"
 
 
 def _bracketed(value: str, _: Field, __: Reading) -> str:
@@ -297,21 +486,26 @@ def _bracketed(value: str, _: Field, __: Reading) -> str:
 
 def _mail(value: str, _: Field, __: Reading) -> str:
     """Take the mail address out of ``First Last (first.last@example.com)``, else the whole."""
-    inner = f"regexp_extract({value}, '[(<]([^()<>@ ]+@[^()<>\\[\\] ]+)[)>]', 1)"
-    return f"coalesce(nullif({inner}, ''), {value})"
+    pattern = "[(<\\[]([^()<>@\\[\\] ]+@[^()<>@\\[\\] ]+)[)>\\]]"
+    wrapped = f"regexp_matches({value}, {text(pattern)})"
+    return f"CASE WHEN {wrapped} THEN regexp_extract({value}, {text(pattern)}, 1) ELSE {value} END"
 
 
 def _first(value: str, _: Field, __: Reading) -> str:
-    return f"nullif(trim(string_split({value}, ',')[1]), '')"
+    return f"trim(split_part({value}, ',', 1))"
 
 
 _TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "text": _as_text,
     "host": _as_text,
     "url": _url,
+    "full_url": _full_url,
     "time": _time,
+    "ordered": _ordered,
     "iso": _iso,
+    "stamp": _stamp,
     "epoch": _epoch,
+    "day": _no_day,
     "count": _count,
     "verdict": _verdict,
     "labels": _labels,
@@ -322,10 +516,23 @@ _TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "mail": _mail,
     "first": _first,
 }
+_TYPE = {
+    "ts": "TIMESTAMP",
+    "bytes_out": "BIGINT",
+    "bytes_in": "BIGINT",
+    "blocked": "BOOLEAN",
+}
+"""Types of the fields that are no text."""
+
+
+_NO_NAME = re.compile(r"[^\w.:*-]")
+"""What stands in no host name, nor in an address."""
 
 
 def clean_host(raw: str | None) -> str | None:
     """Return a host name as this project writes it: lower case, without port, user or end dot.
+
+    None for what is no name, such as several words.
 
     >>> clean_host("User@WWW.Example.COM.:443"), clean_host("[2001:db8::1]:443"), clean_host("-")
     ('www.example.com', '2001:db8::1', None)
@@ -337,7 +544,8 @@ def clean_host(raw: str | None) -> str | None:
             return name[1:].partition("]")[0] or None
         if name.count(":") == 1:
             name = name.partition(":")[0]
-    return name.rstrip(".") or None if name != "-" else None
+    name = name.rstrip(".")
+    return None if name in {"", "-"} or _NO_NAME.search(name) else name
 
 
 def clean_address(raw: str | None) -> str | None:
@@ -353,3 +561,84 @@ def clean_address(raw: str | None) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return str(address)
+
+
+def check_samples(con: duckdb.DuckDBPyConnection, formats: Iterable[Format]) -> list[Problem]:
+    """Run every sample of the formats and return what comes out differently.
+
+    Also a field that no sample of its format fills is a problem: it proves nothing.
+    """
+    return [
+        problem
+        for log_format in formats
+        for problem in (*_wrong_samples(con, log_format), *_idle_fields(log_format))
+    ]
+
+
+def _wrong_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> Iterator[Problem]:
+    where = f"rules/formats/{log_format.name}.toml"
+    for number, (outcome, event) in enumerate(read_samples(con, log_format), 1):
+        key, expected = f"sample[{number}]", log_format.samples[number - 1].event
+        if isinstance(expected, str):
+            kind = "event" if outcome is None else OTHER if outcome == OTHER else "reject"
+            if kind != expected:
+                yield Problem(where, f'gives {kind} ({outcome or event}), not "{expected}".', key)
+        elif outcome is not None:
+            yield Problem(where, f"gives no event: {outcome}.", key)
+        else:
+            for name in dict.fromkeys([*expected, *event]):
+                want, got = expected.get(name), event.get(name)
+                # A line without a year has no time to state; that it was read is enough.
+                if want != got and not (name == "ts" and want is None):
+                    yield Problem(where, f"is {got!r}, not {want!r}.", f"{key}.event.{name}")
+
+
+def _idle_fields(log_format: Format) -> Iterator[Problem]:
+    shown = {
+        name
+        for sample in log_format.samples
+        if isinstance(sample.event, dict)
+        for name in sample.event
+    }
+    where = f"rules/formats/{log_format.name}.toml"
+    for name in FIELDS:
+        if log_format.gives(name) and name not in shown and name != "ts":
+            yield Problem(where, "is in no sample; add one whose event has it.", f"fields.{name}")
+
+
+Sampled = tuple[str | None, dict[str, object]]
+"""The outcome of a sample, and the fields of its event that are not null."""
+
+
+def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sampled]:
+    """Return what comes out of each sample of a format, in order.
+
+    Times are ISO 8601 in UTC; a line without a year is read in January 2026.
+    """
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for number, sample in enumerate(log_format.samples):
+        prefixed = looks_prefixed(f"{sample.line}\n".encode())
+        alike.setdefault((sample.header, prefixed), []).append(number)
+    found: dict[int, Sampled] = {}
+    for (header, prefixed), numbers in alike.items():
+        columns = first_columns(log_format, f"{header}\n".encode()) if header else ()
+        reading = Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
+        lines = [log_format.samples[number].line for number in numbers]
+        table = lines_table("".join(f"{line}\n" for line in lines).encode(), 2)
+        con.register("samples", table)
+        sql = events_sql(log_format, reading, "samples")
+        for row in con.execute(f"{sql} ORDER BY line_no").fetchall():
+            found[numbers[row[0] - 2]] = (row[1], _shown(dict(zip(FIELDS, row[2:], strict=True))))
+        con.unregister("samples")
+    return [found[number] for number in range(len(log_format.samples))]
+
+
+def _shown(event: dict[str, object]) -> dict[str, object]:
+    """Return an event as people write it: cleaned, its time as text, nothing that is null."""
+    if isinstance(stamp := event["ts"], datetime):
+        precision = "milliseconds" if stamp.microsecond % 1000 == 0 else "microseconds"
+        event["ts"] = f"{stamp.isoformat(timespec=precision if stamp.microsecond else 'seconds')}Z"
+    event["host"] = clean_host(event["host"]) if isinstance(event["host"], str) else None
+    if isinstance(client := event["client"], str):
+        event["client"] = clean_address(client) or client
+    return {name: value for name, value in event.items() if value is not None}

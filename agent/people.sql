@@ -77,6 +77,8 @@ FROM actor JOIN seen_network USING (network)
 WHERE actor.kind = 'address' AND (seen_network.shared OR seen_network.department IS NOT NULL);
 
 -- section: stored_names
-SELECT alias.alias_key, stay.department, stay.valid_from, stay.valid_to
+SELECT
+    alias.alias_key, stay.department, stay.valid_from, stay.valid_to,
+    min(alias_key) OVER (PARTITION BY person_id) AS person
 FROM alias JOIN person_department AS stay USING (person_id)
 ORDER BY ALL;

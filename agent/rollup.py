@@ -17,9 +17,23 @@ import pyarrow as pa
 
 from agent.model import Match
 
-FULL = 1_500_000
+ANONYMOUS = "anonymous"
+"""The actor of events that name neither user nor client."""
+FULL = 1_000_000
 """Cells that are held before they are resolved: bounds memory, whatever the size of a log."""
 _REMEMBERED = 500_000
+
+_TABLES = """
+CREATE OR REPLACE TABLE placed (
+    day DATE, source VARCHAR, tail INTEGER, actor INTEGER, network INTEGER, thing INTEGER,
+    requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
+    first_seen TIMESTAMP, last_seen TIMESTAMP
+)"""
+_MEANINGS = """
+CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER);
+CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER);
+CREATE OR REPLACE TABLE users (raw VARCHAR, actor INTEGER);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,7 @@ class Batch:
     usage: pa.Table
     """day, host, actor, source, tail, requests, blocked, bytes_out, bytes_in, first/last_seen."""
     unknown: pa.Table
-    """day, host (folded), department, source, tail, …, user_bits and address_bits (text of UHUGEINT)."""
+    """day, host (folded), department, source, tail, …, user and address bits in halves."""
     presence: pa.Table
     """day, actor, source, tail, requests."""
     source_day: pa.Table
@@ -48,6 +62,8 @@ class Counts:
     events: int = 0
     rejects: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Reason to (lines, number of the first one)."""
+    cells: int = 0
+    """Rows that the events were grouped into."""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     has_user: bool = False
@@ -65,8 +81,8 @@ class Naming:
     fold: Callable[[str], str | None]
     user: Callable[[str], tuple[str, str | None]]
     """A user as written to its pseudonym, and that of the part before the ``@``."""
-    client: Callable[[str], tuple[str, str | None] | None]
-    """A client as written to its pseudonym and network; None where it is no address."""
+    client: Callable[[str], tuple[str, str | None]]
+    """A client as written to its pseudonym, and its network where it is an address."""
 
 
 class Rollup:
@@ -87,16 +103,12 @@ class Rollup:
         if timezone != "UTC":
             zone = timezone.replace("'", "''")
             self._day = f"CAST(timezone('{zone}', timezone('UTC', ts)) AS DATE)"
-        self._names: dict[str, tuple[str | None, ...]] = {}
-        self._clients: dict[str, tuple[str | None, str | None]] = {}
-        self._users: dict[str, tuple[str, str | None]] = {}
+        self._naming = naming
+        self._numbers = _Numbers(naming)
         con.register("stays", stays)
         con.register("networks", networks)
-        con.execute(
-            'CREATE OR REPLACE TABLE cell (day DATE, host VARCHAR, client VARCHAR, "user" VARCHAR, '
-            "requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT, "
-            "first_seen TIMESTAMP, last_seen TIMESTAMP, source VARCHAR, tail INTEGER)"
-        )
+        run(con, _TABLES)
+        run(con, _MEANINGS)
         self.held = 0
 
     @property
@@ -104,111 +116,165 @@ class Rollup:
         """Whether it is time to take what was gathered."""
         return self.held >= FULL
 
-    def add(self, events: str, source: str, tail: int | None = None) -> Counts:
-        """Group the events of a SELECT into cells; return how its lines came out.
+    def add(
+        self, events: str, source: str, tail: int | None = None, also: Sequence[str] = ()
+    ) -> Counts:
+        """Group the events of a SELECT over ``lines``; return how the lines came out.
 
-        ``tail`` marks the file whose unfinished last line this is.
+        ``tail`` marks the file whose unfinished last line this is. ``also`` are SELECTs over
+        ``rejected``, by which lines that the first one rejects are tried again.
         """
-        sections = _sections()
-        run(self._con, sections["gather"].format(day=self._day, events=events))
+        counts = self._gather(events)
+        if also and counts.rejects:
+            counts = self._gather(self._retry(events, also))
+        self._learn("names", "host", self._numbers.names)
+        self._learn("clients", "client", self._numbers.clients)
+        self._learn("users", "user", self._numbers.users)
+        run(self._con, _sections()["place"], {"source": source, "tail": tail})
+        self.held += counts.cells
+        return counts
+
+    def _gather(self, events: str) -> Counts:
+        """Group events by what they are and who is behind them, into table ``piece``."""
+        run(self._con, _sections()["gather"].format(day=self._day, events=events))
         counts = Counts()
-        for outcome, lines, first, start, end, user, client, size in self._con.sql(
-            sections["outcomes"]
+        for outcome, lines, first, start, end, user, client, size, cells in self._con.sql(
+            _sections()["outcomes"]
         ).fetchall():
             counts.lines += lines
             if outcome is None:
-                counts.events += lines
+                counts.events, counts.cells = lines, cells
                 counts.first_seen, counts.last_seen = start, end
                 counts.has_user, counts.has_client, counts.has_bytes = user, client, size
             elif outcome != "other":
                 counts.rejects[outcome] = (lines, first)
-        kept = self._con.execute(sections["keep"], {"source": source, "tail": tail}).fetchall()
-        self.held += int(kept[0][0])
         return counts
 
+    def _retry(self, events: str, also: Sequence[str]) -> str:
+        """Read each line by the first SELECT that does not reject it; return a SELECT of all."""
+        run(self._con, f"CREATE OR REPLACE TEMP TABLE event AS {events}")
+        for other in also:
+            run(self._con, _sections()["rejected"])
+            run(self._con, _sections()["retry"].format(events=other))
+        return "FROM event"
+
     def take(self) -> Batch:
-        """Resolve and return what was gathered, and start afresh."""
-        self._name()
-        run(self._con, _sections()["resolve"])
+        """Return what was gathered, and start afresh."""
+        for name, table in self._numbers.tables().items():
+            self._con.register(name, table)
+        run(self._con, _sections()["departments"])
         tables = {
-            name: self._table(_sections()[name])
+            name: self._con.sql(_sections()[name]).to_arrow_table()
             for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors")
         }
-        run(self._con, "DROP TABLE placed")
-        run(self._con, "DELETE FROM cell")
+        run(self._con, "DROP TABLE numbered")
+        run(self._con, _TABLES)
         self.held = 0
+        if self._numbers.learned > _REMEMBERED:
+            # A flood of names must not fill memory; what is still in use is soon learned again.
+            self._numbers = _Numbers(self._naming)
+            run(self._con, _MEANINGS)
         return Batch(**tables)
 
-    def _table(self, sql: str) -> pa.Table:
-        """Return a result as Arrow; a 128-bit number travels as text, Arrow has no such type."""
-        if "user_bits" in sql:
-            bits = "user_bits::VARCHAR AS user_bits, address_bits::VARCHAR AS address_bits"
-            sql = f"SELECT * REPLACE ({bits}) FROM ({sql.strip().rstrip(';')})"
-        return self._con.sql(sql).to_arrow_table()
-
-    def _distinct(self, column: str) -> list[str]:
-        rows = self._con.sql(
-            f'SELECT DISTINCT "{column}" AS raw FROM cell WHERE "{column}" IS NOT NULL'
+    def _learn(self, table: str, column: str, number: Callable[[Sequence[str]], pa.Table]) -> None:
+        """Number the texts of a column that were not met before."""
+        new = self._con.sql(
+            f'SELECT DISTINCT "{column}" AS raw FROM piece '
+            f'WHERE outcome IS NULL AND "{column}" IS NOT NULL'
         ).to_arrow_table()
-        raw: list[str] = rows.column("raw").to_pylist()
-        return raw
-
-    def _name(self) -> None:
-        """Register what each distinct host, client and user is."""
-        naming = self._naming
-        hosts, clients, users = (self._distinct(column) for column in ("host", "client", "user"))
-        for remembered in (self._names, self._clients, self._users):
-            if len(remembered) > _REMEMBERED:
-                remembered.clear()
-        names, known_clients, known_users = self._names, self._clients, self._users
-        for raw in hosts:
-            if raw not in names:
-                names[raw] = _named(raw, naming)
-        for raw in clients:
-            if raw not in known_clients:
-                known_clients[raw] = naming.client(raw) or (None, None)
-        for raw in users:
-            if raw not in known_users:
-                known_users[raw] = naming.user(raw)
-        columns = ("host", "app", "signal", "evidence", "tenant", "rule", "folded")
-        self._register("names", columns, hosts, names)
-        self._register("clients", ("key", "network"), clients, known_clients)
-        self._register("users", ("key", "alt_key"), users, known_users)
-
-    def _register(
-        self,
-        name: str,
-        columns: Sequence[str],
-        raw: Sequence[str],
-        values: dict[str, tuple[str | None, ...]] | dict[str, tuple[str | None, str | None]] | dict[str, tuple[str, str | None]],
-    ) -> None:
-        rows = [values[text] for text in raw]
-        arrays = [pa.array([row[n] for row in rows], pa.string()) for n in range(len(columns))]
-        table = pa.table([pa.array(raw, pa.string()), *arrays], names=["raw", *columns])
-        self._con.register(name, table)
+        if new.num_rows:
+            self._con.register("learned", number(new.column("raw").to_pylist()))
+            run(self._con, f"INSERT INTO {table} SELECT * FROM learned")
 
 
-def _named(raw: str, naming: Naming) -> tuple[str | None, ...]:
-    host = naming.host(raw)
-    if host is None:
-        return (None,) * 7
-    match = naming.match(host)
-    if match.app is None or match.signal is None:
-        return (host, None, None, None, None, None, naming.fold(host))
-    return (
-        host,
-        match.app,
-        match.signal.value,
-        match.signal.evidence.value,
-        match.tenant,
-        match.rule,
-        None,
-    )
+class _Numbers:
+    """Gives each distinct host, actor and network a number, and says what it is."""
+
+    def __init__(self, naming: Naming) -> None:
+        self._naming = naming
+        self._known: dict[str, tuple[int, Match]] = {}
+        self._folds: dict[str, int] = {}
+        self._places: dict[str, int] = {}
+        self._actors: dict[str, tuple[int, bool, str | None]] = {ANONYMOUS: (0, False, None)}
+        self.learned = 0
+
+    def names(self, raw: Sequence[str]) -> pa.Table:
+        """Return raw and thing for hosts."""
+        self.learned += len(raw)
+        return _table(raw=(pa.string(), raw), thing=(pa.int32(), [self._thing(t) for t in raw]))
+
+    def clients(self, raw: Sequence[str]) -> pa.Table:
+        """Return raw, actor and network for clients."""
+        self.learned += len(raw)
+        found = [self._naming.client(text) for text in raw]
+        return _table(
+            raw=(pa.string(), raw),
+            actor=(pa.int32(), [self._actor(key) for key, _ in found]),
+            network=(pa.int32(), [self._place(network) for _, network in found]),
+        )
+
+    def users(self, raw: Sequence[str]) -> pa.Table:
+        """Return raw and actor for users."""
+        self.learned += len(raw)
+        found = [self._naming.user(text) for text in raw]
+        actors = [self._actor(key, alt_key, is_user=True) for key, alt_key in found]
+        return _table(raw=(pa.string(), raw), actor=(pa.int32(), actors))
+
+    def _thing(self, raw: str) -> int:
+        """Return the number of a catalogued host, or of the fold of any other, below 0."""
+        host = self._naming.host(raw)
+        if host is None:
+            return 0
+        match = self._naming.match(host)
+        if match.app is not None:
+            return self._known.setdefault(host, (len(self._known) + 1, match))[0]
+        folded = self._naming.fold(host)
+        return 0 if folded is None else self._folds.setdefault(folded, -len(self._folds) - 1)
+
+    def _actor(self, key: str, alt_key: str | None = None, *, is_user: bool = False) -> int:
+        return self._actors.setdefault(key, (len(self._actors), is_user, alt_key))[0]
+
+    def _place(self, network: str | None) -> int | None:
+        return None if network is None else self._places.setdefault(network, len(self._places))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the tables that rollup.sql joins: what each number means."""
+        matches = [match for _, match in self._known.values()]
+        actors = list(self._actors.values())
+        return {
+            "known": _table(
+                thing=(pa.int32(), [number for number, _ in self._known.values()]),
+                host=(pa.string(), list(self._known)),
+                app=(pa.string(), [match.app for match in matches]),
+                signal=(pa.string(), [match.signal for match in matches]),
+                evidence=(pa.string(), [match.evidence for match in matches]),
+                tenant=(pa.string(), [match.tenant for match in matches]),
+                rule=(pa.string(), [match.rule for match in matches]),
+            ),
+            "folds": _table(
+                thing=(pa.int32(), list(self._folds.values())),
+                host=(pa.string(), list(self._folds)),
+            ),
+            "places": _table(
+                place=(pa.int32(), list(self._places.values())),
+                network=(pa.string(), list(self._places)),
+            ),
+            "actors": _table(
+                actor=(pa.int32(), [number for number, _, _ in actors]),
+                key=(pa.string(), list(self._actors)),
+                is_user=(pa.bool_(), [is_user for _, is_user, _ in actors]),
+                alt_key=(pa.string(), [alt_key for _, _, alt_key in actors]),
+            ),
+        }
 
 
-def run(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+def _table(**columns: tuple[pa.DataType, Sequence[object]]) -> pa.Table:
+    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
+
+
+def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:
     """Execute statements to their end and let go of their result."""
-    con.execute(sql).fetchall()
+    con.execute(sql, values).fetchall()
 
 
 def _sections() -> dict[str, str]:

@@ -1,28 +1,45 @@
--- From cells (day, host, client and user as written) to partial facts with natural keys.
+-- From events to partial facts with natural keys. Between the two, hosts, actors and networks are
+-- small numbers, which group several times faster than names: a thing above 0 is a host of the
+-- catalogue, below 0 the fold of any other host, 0 none at all.
 
 -- section: gather
+-- A name, client or user met for the first time stays as text until it has a number.
 CREATE OR REPLACE TEMP TABLE piece AS
 SELECT
     outcome,
     {day} AS day,
-    host,
-    client,
-    "user",
+    names.thing,
+    coalesce(users.actor, clients.actor) AS actor,
+    clients.network,
+    CASE WHEN names.raw IS NULL THEN host END AS host,
+    CASE WHEN clients.raw IS NULL THEN client END AS client,
+    CASE WHEN users.raw IS NULL THEN "user" END AS "user",
     count(*) AS requests,
     count(*) FILTER (blocked) AS blocked,
     sum(bytes_out)::BIGINT AS bytes_out,
     sum(bytes_in)::BIGINT AS bytes_in,
     min(ts) AS first_seen,
     max(ts) AS last_seen,
-    min(line_no) AS first_line
-FROM ({events})
+    min(line_no) AS first_line,
+    count("user") > 0 AS has_user,
+    count(client) > 0 AS has_client
+FROM ({events}) AS event
+LEFT JOIN users ON users.raw = event."user"
+LEFT JOIN clients ON clients.raw = event.client
+LEFT JOIN names ON names.raw = event.host
 GROUP BY ALL;
 
--- section: keep
-INSERT INTO cell
-SELECT day, host, client, "user", requests, blocked, bytes_out, bytes_in, first_seen, last_seen,
-    $source, $tail
-FROM piece WHERE outcome IS NULL;
+-- section: rejected
+-- Lines that one format rejects may be of another device that writes to the same file.
+CREATE OR REPLACE TEMP TABLE rejected AS
+SELECT lines.line_no, lines.line FROM lines
+SEMI JOIN (SELECT line_no FROM event WHERE outcome <> 'other') AS bad USING (line_no);
+
+-- section: retry
+CREATE OR REPLACE TEMP TABLE retried AS
+SELECT * FROM ({events}) WHERE outcome IS NULL OR outcome = 'other';
+DELETE FROM event WHERE line_no IN (SELECT line_no FROM retried);
+INSERT INTO event SELECT * FROM retried;
 
 -- section: outcomes
 SELECT
@@ -31,95 +48,116 @@ SELECT
     min(first_line),
     min(first_seen),
     max(last_seen),
-    bool_or("user" IS NOT NULL),
-    bool_or(client IS NOT NULL),
-    bool_or(coalesce(bytes_out, bytes_in) IS NOT NULL)
+    bool_or(has_user),
+    bool_or(has_client),
+    bool_or(coalesce(bytes_out, bytes_in) IS NOT NULL),
+    count(*)
 FROM piece GROUP BY outcome;
 
--- section: resolve
-CREATE OR REPLACE TEMP TABLE placed AS
-WITH who AS (
-    SELECT
-        cell.*,
-        coalesce(users.key, clients.key, 'anonymous') AS actor,
-        users.key IS NOT NULL AS is_user,
-        users.alt_key,
-        clients.network
-    FROM cell
-    LEFT JOIN users ON users.raw = cell."user"
-    LEFT JOIN clients ON clients.raw = cell.client
-)
+-- section: place
+INSERT INTO placed
 SELECT
-    who.day, who.source, who.tail, who.actor, who.is_user, who.alt_key, who.network,
-    names.host, names.app, names.signal, names.evidence, names.tenant, names.rule, names.folded,
-    who.requests, who.blocked, who.bytes_out, who.bytes_in, who.first_seen, who.last_seen
-FROM who LEFT JOIN names ON names.raw = who.host;
+    piece.day, $source, $tail,
+    coalesce(users.actor, piece.actor, clients.actor, 0),
+    coalesce(piece.network, clients.network, -1),
+    coalesce(piece.thing, names.thing, 0),
+    requests, blocked, bytes_out, bytes_in, first_seen, last_seen
+FROM piece
+LEFT JOIN users ON users.raw = piece."user"
+LEFT JOIN clients ON clients.raw = piece.client
+LEFT JOIN names ON names.raw = piece.host
+WHERE outcome IS NULL;
 
 -- section: usage
-SELECT day, host, actor, source, tail,
-    sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
-    sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
-    min(first_seen) AS first_seen, max(last_seen) AS last_seen
-FROM placed WHERE app IS NOT NULL
-GROUP BY ALL;
-
--- section: unknown
--- Who asked is kept as one of 128 bits: enough to count people, too little to name one.
-WITH folded AS (
-    SELECT CASE WHEN actor = 'anonymous' THEN 0::UHUGEINT
-        ELSE 1::UHUGEINT << (('0x' || actor[1:2])::UHUGEINT % 128) END AS bit,
-        day, folded AS host, actor, alt_key, is_user, network, source, tail,
-        sum(requests) AS requests, sum(blocked) AS blocked,
-        sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
+WITH grouped AS (
+    SELECT day, thing, actor, source, tail,
+        sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
+        sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM placed WHERE app IS NULL AND folded IS NOT NULL
-    GROUP BY ALL
-),
-seen AS (SELECT DISTINCT day, actor, alt_key, is_user, network FROM folded),
-named AS (
-    SELECT seen.day, seen.actor, seen.network,
-        coalesce(min(whole.department), min(part.department), min(net.department), '(unknown)')
-            AS department
-    FROM seen
-    LEFT JOIN stays AS whole
-        ON seen.is_user AND whole.alias_key = seen.actor
-        AND seen.day >= whole.valid_from AND seen.day < whole.valid_to
-    LEFT JOIN stays AS part
-        ON seen.is_user AND part.alias_key = seen.alt_key
-        AND seen.day >= part.valid_from AND seen.day < part.valid_to
-    LEFT JOIN networks AS net ON net.network = seen.network
+    FROM placed WHERE thing > 0
     GROUP BY ALL
 )
-SELECT folded.day, folded.host, named.department, folded.source, folded.tail,
-    sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
-    sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
-    coalesce(bit_or(bit) FILTER (is_user), 0::UHUGEINT) AS user_bits,
-    coalesce(bit_or(bit) FILTER (NOT is_user), 0::UHUGEINT) AS address_bits,
-    min(first_seen) AS first_seen, max(last_seen) AS last_seen
-FROM folded
-JOIN named ON named.day = folded.day
-    AND named.actor = folded.actor
-    AND named.network IS NOT DISTINCT FROM folded.network
-GROUP BY ALL;
+SELECT day, known.host, actors.key AS actor, source, tail, requests, blocked, bytes_out, bytes_in,
+    first_seen, last_seen
+FROM grouped JOIN known USING (thing) JOIN actors USING (actor);
+
+-- section: departments
+-- Where each actor belongs each day, as far as is known while reading. Who asked for a host outside
+-- the catalogue is kept as one of 128 bits: enough to count people, too little to name one.
+CREATE OR REPLACE TEMP TABLE numbered AS
+WITH seen AS (SELECT DISTINCT day, actor, network FROM placed WHERE thing < 0),
+who AS (
+    SELECT seen.*, CASE WHEN is_user THEN key END AS whole, CASE WHEN is_user THEN alt_key END AS part
+    FROM seen JOIN actors USING (actor)
+),
+named AS (
+    SELECT who.day, who.actor, who.network, coalesce(
+        min(whole.department), min(part.department), min(net.department), '(unknown)'
+    ) AS department, coalesce(min(whole.person), min(part.person)) AS person
+    FROM who
+    LEFT JOIN stays AS whole ON whole.alias_key = who.whole
+        AND who.day >= whole.valid_from AND who.day < whole.valid_to
+    LEFT JOIN stays AS part ON part.alias_key = who.part
+        AND who.day >= part.valid_from AND who.day < part.valid_to
+    LEFT JOIN places ON places.place = who.network
+    LEFT JOIN networks AS net ON net.network = places.network
+    GROUP BY ALL
+)
+SELECT day, actor, network, department, dense_rank() OVER (ORDER BY department) AS number,
+    is_user, CASE WHEN actor = 0 THEN 0::UHUGEINT
+        ELSE 1::UHUGEINT << (('0x' || coalesce(person, key)[1:2])::UHUGEINT % 128) END AS bit
+FROM named JOIN actors USING (actor);
+
+-- section: unknown
+-- Arrow has no number of 128 bits, so they travel in halves.
+WITH grouped AS (
+    SELECT placed.day, placed.thing, numbered.number, placed.source, placed.tail,
+        sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
+        sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
+        bit_or(CASE WHEN is_user THEN bit ELSE 0::UHUGEINT END) AS user_bits,
+        bit_or(CASE WHEN is_user THEN 0::UHUGEINT ELSE bit END) AS address_bits,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM placed
+    JOIN numbered USING (day, actor, network)
+    WHERE placed.thing < 0
+    GROUP BY ALL
+)
+SELECT day, folds.host, department, source, tail, requests, blocked, bytes_out,
+    bytes_in,
+    (user_bits & 18446744073709551615::UHUGEINT)::UBIGINT AS user_low,
+    (user_bits >> 64::UHUGEINT)::UBIGINT AS user_high,
+    (address_bits & 18446744073709551615::UHUGEINT)::UBIGINT AS address_low,
+    (address_bits >> 64::UHUGEINT)::UBIGINT AS address_high,
+    first_seen, last_seen
+FROM grouped
+JOIN folds USING (thing)
+JOIN (SELECT DISTINCT number, department FROM numbered) USING (number);
 
 -- section: presence
-SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests
-FROM placed GROUP BY ALL;
+WITH grouped AS (
+    SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests FROM placed GROUP BY ALL
+)
+SELECT day, actors.key AS actor, source, tail, requests FROM grouped JOIN actors USING (actor);
 
 -- section: source_day
 SELECT day, source, tail, sum(requests)::BIGINT AS events,
-    coalesce(sum(requests) FILTER (app IS NULL AND folded IS NULL), 0)::BIGINT AS unnamed,
+    coalesce(sum(requests) FILTER (thing = 0), 0)::BIGINT AS unnamed,
     min(first_seen) AS first_seen, max(last_seen) AS last_seen
 FROM placed GROUP BY ALL;
 
 -- section: hosts
-SELECT DISTINCT host, app, signal, evidence, tenant, rule FROM placed
-WHERE app IS NOT NULL;
+SELECT host, app, signal, evidence, tenant, rule FROM known
+SEMI JOIN placed USING (thing);
 
 -- section: actors
 -- A user's network matters only where no directory knows the user: the least one with a department.
-SELECT actor AS key, bool_or(is_user) AS is_user, min(placed.alt_key) AS alt_key,
-    min(placed.network) FILTER (NOT is_user OR (net.department IS NOT NULL AND NOT net.shared))
-        AS network
-FROM placed LEFT JOIN networks AS net USING (network)
-GROUP BY actor;
+WITH seen AS (SELECT DISTINCT actor, network FROM placed)
+SELECT actors.key, actors.is_user, actors.alt_key,
+    min(places.network) FILTER (
+        NOT actors.is_user OR (net.department IS NOT NULL AND NOT net.shared)
+    ) AS network
+FROM seen
+JOIN actors USING (actor)
+LEFT JOIN places ON places.place = seen.network
+LEFT JOIN networks AS net ON net.network = places.network
+GROUP BY ALL;

@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS source_day (
 CREATE TABLE IF NOT EXISTS log_file (
     file_id INTEGER NOT NULL, source_id INTEGER, path VARCHAR NOT NULL, format VARCHAR,
     head_length BIGINT NOT NULL, head_digest VARCHAR NOT NULL, consumed BIGINT NOT NULL,
-    tail_digest VARCHAR NOT NULL, layout VARCHAR[], size BIGINT NOT NULL, modified TIMESTAMP NOT NULL,
+    tail_digest VARCHAR NOT NULL, also VARCHAR[], layout VARCHAR[],
+    size BIGINT NOT NULL, modified TIMESTAMP NOT NULL,
     lines BIGINT NOT NULL, events BIGINT NOT NULL, rejects BIGINT NOT NULL, bytes BIGINT NOT NULL,
     first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN NOT NULL, has_bytes BOOLEAN NOT NULL,
     has_client BOOLEAN NOT NULL, status VARCHAR NOT NULL, note VARCHAR,

@@ -5,9 +5,10 @@ One small TOML file, ``sundial.toml``; everything in it can be left out.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,15 @@ class Settings:
     people_columns: Mapping[str, str] = field(default_factory=dict)
     subnets: Path | None = None
     sources: tuple[SourceSetting, ...] = ()
-    timezone: str = "UTC"
+    timezone: str | None = None
     """Where the company's days begin, and the zone of logs that state none."""
+    format: str | None = None
+    """The format of all files, whatever they look like."""
+
+    @property
+    def days(self) -> str:
+        """The zone in which days are counted."""
+        return self.timezone or "UTC"
 
 
 _TOP = ("timezone", "people", "subnets", "source")
@@ -62,7 +70,26 @@ def check_zone(name: str, where: str, key: str | None = None) -> None:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise RulesError(Problem(where, f'"{name}" is no time zone; write one as Europe/Berlin.', key)) from None
+        raise RulesError(
+            Problem(where, f'"{name}" is no time zone; write one as Europe/Berlin.', key)
+        ) from None
+
+
+def remembered(settings: Settings) -> str:
+    """Return what a store keeps for later scans: how times and sources are read."""
+    sources = [asdict(source) for source in settings.sources]
+    return json.dumps({"timezone": settings.timezone, "sources": sources})
+
+
+def recalled(settings: Settings, text: str | None) -> Settings:
+    """Fill in what a scan was not told with what an earlier one was."""
+    kept = json.loads(text or "{}")
+    sources = tuple(SourceSetting(**source) for source in kept.get("sources", ()))
+    return replace(
+        settings,
+        timezone=settings.timezone or kept.get("timezone"),
+        sources=settings.sources or sources,
+    )
 
 
 class _Reader:
@@ -76,13 +103,13 @@ class _Reader:
         self._known(people, _PEOPLE, "people")
         self._known(subnets, ("file",), "subnets")
         made = Settings(
-            people=self._file(people, "people.file"),
+            people=self._file(people),
             people_columns=dict(self._table(people, "columns")),
-            subnets=self._file(subnets, "subnets.file"),
+            subnets=self._file(subnets),
             sources=tuple(
                 self._source(name, source) for name, source in self._table(table, "source").items()
             ),
-            timezone=self._zone(table, "timezone") or "UTC",
+            timezone=self._zone(table, "timezone"),
         )
         if self._problems:
             raise RulesError(self._problems)
@@ -92,9 +119,14 @@ class _Reader:
         key = f"source.{name}"
         self._known(table, _SOURCE, key)
         if not isinstance(table.get("match"), str):
-            self._wrong(f"{key}.match", "is missing: a pattern for its files, as \"proxy/*\".")
+            self._wrong(f"{key}.match", 'is missing: a pattern for its files, as "proxy/*".')
+        if not isinstance(table.get("format", ""), str):
+            self._wrong(f"{key}.format", "is not a text.")
         return SourceSetting(
-            name, str(table.get("match", "")), self._zone(table, "timezone", key), table.get("format")
+            name,
+            str(table.get("match", "")),
+            self._zone(table, "timezone", key),
+            table.get("format"),
         )
 
     def _table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -104,7 +136,7 @@ class _Reader:
         self._wrong(key, f"is not a table; write [{key}].")
         return {}
 
-    def _file(self, table: Mapping[str, Any], key: str) -> Path | None:
+    def _file(self, table: Mapping[str, Any]) -> Path | None:
         value = table.get("file")
         return None if value is None else self._path.parent / str(value)
 

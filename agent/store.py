@@ -7,21 +7,28 @@ second file, written anew, checkpointed and swapped in.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, fields, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 
 from agent.errors import Problem, StoreError
+from agent.model import Match
 
 SCHEMA = "1"
 """Version of the star; a store of another version is refused, never half read."""
+
+
+_NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - DuckDB keeps times in UTC and without a zone
 
 
 @dataclass(slots=True)
@@ -29,16 +36,19 @@ class Ledger:
     """What is known of one log file; the row of table ``log_file``."""
 
     file_id: int
-    source: str
+    source: str | None
     path: str
     format: str | None
     head_length: int
     head_digest: str
     consumed: int = 0
     tail_digest: str = ""
+    also: list[str] = field(default_factory=list)
+    """Names of formats that read what ``format`` rejects."""
     layout: list[str] = field(default_factory=list)
+    """Names of the columns in force at ``consumed``, where a header gave them."""
     size: int = 0
-    modified: datetime = datetime.min
+    modified: datetime = _NEVER
     lines: int = 0
     events: int = 0
     rejects: int = 0
@@ -48,14 +58,19 @@ class Ledger:
     has_user: bool = False
     has_bytes: bool = False
     has_client: bool = False
-    status: str = "read"
+    status: str = "open"
     note: str | None = None
-    scanned_at: datetime = datetime.min
+    scanned_at: datetime = _NEVER
     seconds: float = 0.0
     tail_lines: int = 0
     tail_events: int = 0
     tail_rejects: int = 0
     """What an unfinished last line gave; part of the sums above until the file has grown."""
+
+    @property
+    def firm(self) -> bool:
+        """Whether nothing of the file is provisional."""
+        return self.consumed > 0 and not self.tail_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +85,32 @@ class Reject:
     tail_of: int | None = None
 
 
-class Facts:
-    """Names of the Arrow tables that a batch brings, as ``agent.rollup.Batch`` makes them."""
+class Facts(Protocol):
+    """The Arrow tables that a batch brings, as ``agent.rollup.Batch`` makes them."""
 
-    usage: pa.Table
-    unknown: pa.Table
-    presence: pa.Table
-    source_day: pa.Table
-    hosts: pa.Table
-    actors: pa.Table
+    @property
+    def usage(self) -> pa.Table:
+        """Use of catalogued hosts, by day, host, actor and source."""
+
+    @property
+    def unknown(self) -> pa.Table:
+        """Use of all other hosts, by day, fold and department."""
+
+    @property
+    def presence(self) -> pa.Table:
+        """Requests of each actor by day and source."""
+
+    @property
+    def source_day(self) -> pa.Table:
+        """Events of each source by day."""
+
+    @property
+    def hosts(self) -> pa.Table:
+        """What the catalogue says of each host."""
+
+    @property
+    def actors(self) -> pa.Table:
+        """Who was met, by key."""
 
 
 class Store:
@@ -87,49 +119,76 @@ class Store:
     def __init__(self, folder: Path, *, memory: str = "700MB", threads: int = 2) -> None:
         """Open or make the store. Raises StoreError with the cure where that cannot be."""
         self.folder = folder
-        try:
+        self.path = folder / "work.duckdb"
+        self.spill = folder / ".spill-lines"
+        """Where reading may put what does not fit in memory; emptied before and after."""
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": memory,
+            "threads": threads,
+            "temp_directory": str(folder / ".spill"),
+        }
+        with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(".findings-*.duckdb*"):
-                left.unlink()
-        except OSError as error:
-            raise StoreError(Problem(str(folder), f"cannot be used: {error.strerror}.")) from error
-        path = folder / "work.duckdb"
-        with _explained(path):
-            self.con = duckdb.connect(
-                str(path),
-                config={
-                    "autoinstall_known_extensions": False,
-                    "autoload_known_extensions": False,
-                    "memory_limit": memory,
-                    "threads": threads,
-                    "temp_directory": str(folder / ".spill"),
-                },
-            )
+        with _explained(self.path):
+            self.con = duckdb.connect(str(self.path), config=config)
+        try:
+            self._prepare()
+        except BaseException:
+            self.con.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Clear away what a killed scan left, and make the tables of a new store."""
+        with _explained(self.path):
+            self.path.chmod(0o600)
+            self._clear()
             run(self.con, "SET TimeZone = 'UTC'")
-            path.chmod(0o600)
-            run(self.con, (files("agent") / "schema.sql").read_text(encoding="utf-8"))
-        self._settle("schema", SCHEMA, "was made by another version of Sundial; scan into a new folder.")
+            if not self._tables():
+                with self.transaction() as con:
+                    run(con, (files("agent") / "schema.sql").read_text(encoding="utf-8"))
+                    run(con, "INSERT INTO setting VALUES ('schema', ?)", [SCHEMA])
+            found = self.setting("schema") if "setting" in self._tables() else None
+        if found != SCHEMA:
+            other = "was made by another version of Sundial; scan into a new folder."
+            raise StoreError(Problem(str(self.folder), other))
+
+    def _tables(self) -> set[str]:
+        return {
+            name
+            for (name,) in self.con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        }
+
+    def _clear(self) -> None:
+        for left in self.folder.glob(".findings-*.duckdb*"):
+            left.unlink()
+        shutil.rmtree(self.spill, ignore_errors=True)
 
     def close(self) -> None:
         """Let go of the store."""
         self.con.close()
+        shutil.rmtree(self.spill, ignore_errors=True)
 
-    def _settle(self, key: str, value: str, otherwise: str) -> None:
-        """Set a value once; refuse the store where it is another one."""
+    def setting(self, key: str) -> str | None:
+        """Return what was set for this store."""
         found = self.con.execute("SELECT value FROM setting WHERE key = ?", [key]).fetchall()
-        if not found:
-            run(self.con, "INSERT INTO setting VALUES (?, ?)", [key, value])
-        elif found[0][0] != value:
-            self.close()
-            raise StoreError(Problem(str(self.folder), otherwise))
+        return str(found[0][0]) if found else None
+
+    def set(self, key: str, value: str) -> None:
+        """Set something for this store."""
+        if self.setting(key) != value:
+            with self.transaction() as con:
+                run(con, "INSERT OR REPLACE INTO setting VALUES (?, ?)", [key, value])
 
     def belongs_to(self, fingerprint: str) -> None:
         """Refuse a key under which nobody in the store would be recognised."""
-        self._settle(
-            "key",
-            fingerprint,
-            "was written under another pseudonym.key; restore that key, or scan into a new folder.",
-        )
+        if self.setting("key") not in {None, fingerprint}:
+            other = (
+                "was written under another pseudonym.key; restore that key, or use a new folder."
+            )
+            raise StoreError(Problem(str(self.folder), other))
+        self.set("key", fingerprint)
 
     def ledger(self) -> list[Ledger]:
         """Return what is known of every file that was read, in any order."""
@@ -148,7 +207,8 @@ class Store:
                 yield self.con
                 run(self.con, "COMMIT")
             except BaseException:
-                run(self.con, "ROLLBACK")
+                with suppress(duckdb.Error):  # a commit that failed has been rolled back
+                    run(self.con, "ROLLBACK")
                 raise
 
     def merge(self, batch: Facts, ledgers: Sequence[Ledger], rejects: Sequence[Reject]) -> None:
@@ -182,23 +242,49 @@ class Store:
             for name in tables:
                 self.con.unregister(name)
 
+    def relabel(self, version: str, match: Callable[[str], Match]) -> None:
+        """Give the hosts that were met before the meaning that a new catalogue gives them."""
+        if self.setting("catalogue") == version:
+            return
+        rows = self.con.execute(f"SELECT host, {', '.join(_MEANING)} FROM host").fetchall()
+        with self.transaction() as con:
+            for host, *old in rows:
+                found = match(host)
+                new = [getattr(found, name) for name in _MEANING]
+                if found.app is not None and new != old:
+                    news = ", ".join(f"{name} = ?" for name in _MEANING)
+                    run(con, f"UPDATE host SET {news} WHERE host = ?", [*new, host])
+        self.set("catalogue", version)
+
     def publish(self, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> Path:
         """Write findings.duckdb anew with ``derive`` and swap it in; readers see old or new."""
         target = self.folder / "findings.duckdb"
         draft = self.folder / f".findings-{os.getpid()}.duckdb"
         with _explained(target):
-            draft.unlink(missing_ok=True)
-            run(self.con, f"ATTACH '{str(draft).replace(chr(39), chr(39) * 2)}' AS findings")
             try:
-                derive(self.con)
-                run(self.con, "CHECKPOINT findings")
+                self._write(draft, derive)
+                draft.chmod(0o644)
+                draft.replace(target)
             finally:
-                run(self.con, "DETACH findings")
-            draft.chmod(0o644)
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(target)
+                for left in self.folder.glob(f"{draft.name}*"):
+                    left.unlink()
         return target
+
+    def _write(self, draft: Path, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+        """Write a database that is complete on disk when this returns."""
+        quoted = str(draft).replace("'", "''")
+        run(self.con, f"ATTACH '{quoted}' AS findings")
+        try:
+            derive(self.con)
+            run(self.con, "CHECKPOINT findings")
+        finally:
+            run(self.con, "DETACH findings")
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+_MEANING = ("app", "signal", "evidence", "tenant", "rule")
+"""What the catalogue says of a host."""
 
 
 def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:
@@ -217,47 +303,66 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        first = str(error).partition("\n")[0]
-        if "lock" in first:
-            cure = "is in use by another scan; wait for it to end."
-        elif "space" in first or "No space left" in str(error):
-            cure = "cannot be written: the disk is full. What was stored before is safe; make room and scan again."
-        elif isinstance(error, duckdb.OutOfMemoryException):
-            cure = "ran out of memory or room to spill; scan with a larger --memory or make room on the disk."
-        elif isinstance(error, duckdb.IOException | duckdb.SerializationException):
-            cure = f"cannot be read or written: {first}."
-        else:
+        cure = _cure(error)
+        if cure is None:
             raise
         raise StoreError(Problem(str(path), cure)) from error
     except OSError as error:
-        raise StoreError(Problem(str(path), f"cannot be written: {error.strerror}.")) from error
+        cure = f"cannot be written: {error.strerror}. Choose a folder that you may write."
+        raise StoreError(Problem(str(path), _FULL if error.errno in _NO_ROOM else cure)) from error
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = "cannot be written: the disk is full. What was stored is safe; make room and scan again."
+
+
+def _cure(error: duckdb.Error) -> str | None:
+    """Return what is wrong and what to do; None for what is a mistake of ours."""
+    text = str(error)
+    if "Could not set lock" in text:
+        return "is in use by another scan; wait for it to end."
+    if any(os.strerror(number) in text for number in _NO_ROOM):
+        return _FULL
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "needs more memory than there is; make room on the disk to spill, and scan again."
+    if isinstance(error, duckdb.IOException | duckdb.SerializationException):
+        first = text.partition("\n")[0].rstrip(".")
+        return f"cannot be used: {first}. Restore it from a backup, or scan into a new folder."
+    return None
 
 
 def _ledger_table(rows: Sequence[Ledger]) -> pa.Table:
-    names = [item.name for item in fields(Ledger)]
-    columns = list(zip(*(_plain(row) for row in rows), strict=True)) or [()] * len(names)
-    types: dict[str, pa.DataType] = {
-        "file_id": pa.int32(), "layout": pa.list_(pa.string()), "seconds": pa.float64(),
-        **dict.fromkeys(("modified", "first_seen", "last_seen", "scanned_at"), pa.timestamp("us")),
-        **dict.fromkeys(("has_user", "has_bytes", "has_client"), pa.bool_()),
-        **dict.fromkeys(("source", "path", "format", "head_digest", "tail_digest", "status", "note"), pa.string()),
-    }  # fmt: skip
-    return pa.table(
-        [pa.array(list(column), types.get(name, pa.int64())) for name, column in zip(names, columns, strict=True)],
-        names=names,
-    )
-
-
-def _plain(row: Ledger) -> tuple[object, ...]:
-    return astuple(replace(row, layout=list(row.layout)))
+    return _table(Ledger, rows, {
+        "file_id": pa.int32(), "also": _NAMES, "layout": _NAMES, "seconds": pa.float64(),
+        "modified": _TIME, "first_seen": _TIME, "last_seen": _TIME, "scanned_at": _TIME,
+        "has_user": pa.bool_(), "has_bytes": pa.bool_(), "has_client": pa.bool_(),
+        "source": pa.string(), "path": pa.string(), "format": pa.string(),
+        "head_digest": pa.string(), "tail_digest": pa.string(),
+        "status": pa.string(), "note": pa.string(),
+    })  # fmt: skip
 
 
 def _reject_table(rows: Sequence[Reject]) -> pa.Table:
-    types = (pa.int32(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.int32())
-    columns = list(zip(*(astuple(row) for row in rows), strict=True)) or [()] * len(types)
+    kinds = {"file_id": pa.int32(), "reason": pa.string(), "sample": pa.string()}
+    return _table(Reject, rows, kinds | {"tail_of": pa.int32()})
+
+
+_TIME, _NAMES = pa.timestamp("us"), pa.list_(pa.string())
+
+
+def _table(
+    kind: type[Ledger | Reject],
+    rows: Sequence[Ledger | Reject],
+    types: Mapping[str, pa.DataType],
+) -> pa.Table:
+    """Return rows as columns, in the order of their class; what is not said is a whole number."""
     return pa.table(
-        [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)],
-        names=[item.name for item in fields(Reject)],
+        {
+            item.name: pa.array(
+                [getattr(row, item.name) for row in rows], types.get(item.name, pa.int64())
+            )
+            for item in fields(kind)
+        }
     )
 
 

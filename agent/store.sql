@@ -38,7 +38,8 @@ JOIN source USING (source);
 
 INSERT INTO unknown_usage
 SELECT day, host, department, source_id, requests, blocked, bytes_out, bytes_in,
-    user_bits::UHUGEINT, address_bits::UHUGEINT, first_seen, last_seen, tail
+    (user_high::UHUGEINT << 64::UHUGEINT) | user_low,
+    (address_high::UHUGEINT << 64::UHUGEINT) | address_low, first_seen, last_seen, tail
 FROM new_unknown JOIN source USING (source);
 
 INSERT INTO presence
@@ -50,9 +51,13 @@ SELECT day, source_id, events, unnamed, first_seen, last_seen, tail
 FROM new_source_day JOIN source USING (source);
 
 -- section: ledger
+-- Of a file of which nothing was read for good, all rejects were provisional.
+DELETE FROM reject WHERE file_id IN (
+    SELECT file_id FROM log_file SEMI JOIN new_file USING (file_id) WHERE consumed = 0
+);
 DELETE FROM log_file WHERE file_id IN (SELECT file_id FROM new_file);
 INSERT INTO log_file
-SELECT file_id, source_id, path, format, head_length, head_digest, consumed, tail_digest, layout,
+SELECT file_id, source_id, path, format, head_length, head_digest, consumed, tail_digest, also, layout,
     size, modified, lines, events, rejects, bytes, first_seen, last_seen, has_user, has_bytes,
     has_client, status, note, scanned_at, seconds, tail_lines, tail_events, tail_rejects
 FROM new_file LEFT JOIN source USING (source);

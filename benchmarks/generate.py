@@ -27,6 +27,10 @@ CLIENTS = 2_000
 USERS = 400
 CATALOGUE_SHARE = 0.15
 """Share of the requests that go to hosts of the catalogue."""
+VISIT = 6
+"""Requests of a visit: whoever opens a page asks its host for more than one thing."""
+ABREAST = 100
+"""Visits whose requests mingle, as those of many desks do."""
 
 _HOURS = [1, 1, 1, 1, 1, 2, 6, 18, 40, 55, 58, 55, 38, 45, 55, 54, 48, 36, 18, 10, 7, 5, 3, 2]
 """Requests by hour of a working day; a weekend has a tenth."""
@@ -118,11 +122,12 @@ def write_company(folder: Path, mix: Mix) -> Path:
 
 def _squid_lines(mix: Mix, first: int, count: int, random: np.random.Generator) -> pa.Array:
     seconds, millis = _clock(mix, first, count, random)
-    client = random.integers(mix.clients, size=count)
-    host, index = _draw_hosts(mix, first, count, random)
+    client, drawn = _visits(mix, count, random)
+    host, index = _hosts(mix, first, drawn)
     tunnel = random.random(count) < 0.8
     method = _take(["GET http://", "CONNECT "], tunnel.astype(np.int32))
-    path = _take(["/index.html", ":443"], tunnel.astype(np.int32))
+    page = _join((_take(["/"], np.zeros(count, np.int32)), ""), (_hex(random.integers(1 << 48, size=count)), ".html"))
+    path = pc.if_else(pa.array(tunnel), ":443", page)
     return _join(
         (_texts(seconds), "."),
         (_take([f"{n:03}" for n in range(1000)], millis), " "),
@@ -143,7 +148,8 @@ def _bind_lines(mix: Mix, first: int, count: int, random: np.random.Generator) -
     since = seconds - int(START.timestamp())
     dates = [f"{START + timedelta(days=n):%d-%b-%Y}" for n in range(mix.days + 1)]
     times = [f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}" for n in range(86400)]
-    host, _ = _draw_hosts(mix, first, count, random)
+    client, drawn = _visits(mix, count, random)
+    host, _ = _hosts(mix, first, drawn)
     kinds = ["A +E(0)K (10.20.0.53)", "AAAA +E(0)K (10.20.0.53)", "HTTPS + (10.20.0.53)"]
     return _join(
         (_take(dates, since // 86400), " "),
@@ -152,7 +158,7 @@ def _bind_lines(mix: Mix, first: int, count: int, random: np.random.Generator) -
             _take([f"{n:03}" for n in range(1000)], millis),
             " queries: info: client @0x7f1c2c0a4d68 ",
         ),
-        (_take(_client_pool(mix), random.integers(mix.clients, size=count)), "#"),
+        (_take(_client_pool(mix), client), "#"),
         (_take([str(n) for n in range(32768, 61000)], random.integers(28232, size=count)), " ("),
         (host, "): query: "),
         (host, " IN "),
@@ -174,11 +180,19 @@ def _clock(
     return seconds, ((moment - seconds) * 1000).astype(np.int32)
 
 
-def _draw_hosts(
-    mix: Mix, first: int, count: int, random: np.random.Generator
-) -> tuple[pa.Array, np.ndarray]:
-    """Draw host names, and their numbers; machine-made names stand evenly between the others."""
-    drawn = np.searchsorted(mix.cumulative, random.random(count) * mix.cumulative[-1])
+def _visits(mix: Mix, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw who asks on each line, and for which host: some visits at a time, each of some lines."""
+    visits = count // VISIT + 1
+    client = random.integers(mix.clients, size=visits)
+    host = np.searchsorted(mix.cumulative, random.random(visits) * mix.cumulative[-1])
+    now = np.arange(count) // VISIT + random.integers(ABREAST, size=count)
+    visit = np.minimum(now, visits - 1)
+    return client[visit], host[visit]
+
+
+def _hosts(mix: Mix, first: int, drawn: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """Name the hosts of lines; machine-made names stand evenly between the others."""
+    count = len(drawn)
     host = mix.hosts.take(pa.array(drawn))
     if not mix.machine_names:
         return host, drawn

@@ -6,10 +6,10 @@ HTML is ever built from data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 from dashboard import text
 from dashboard.findings import Rows
@@ -20,7 +20,6 @@ Target = tuple[str | None, str | None]
 """What a mark opens: an app, a department, or an app at a department."""
 
 ROW = 33
-HEAD = 104
 NAMES = 172
 NAMES_COMPACT = 128
 BARS = 86
@@ -51,6 +50,24 @@ def label(row: Mapping[str, Any]) -> str:
     return f"{mark} {figure}" if figure else mark
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What a map shows: rows of coverage and rows of reach in their order, and their cells."""
+
+    departments: Rows
+    columns: Rows
+    cells: Rows
+    """Rows of weekly adoption; those of other departments and apps are left out."""
+
+
+def frame(columns: Rows) -> tuple[int, int]:
+    """Return the room in pixels above the map and right of it, so that no app's name is cut."""
+    longest = max((len(row["name"]) for row in columns), default=0)
+    last = max((len(row["name"]) for row in columns[-2:]), default=0)
+    # A letter is about 7 pixels wide; at 52 degrees it takes 5.5 up and 4.3 to the right.
+    return min(170, max(70, round(26 + 5.5 * longest))), min(120, max(44, round(4.3 * last)))
+
+
 def tints(columns: Rows, paint: Palette) -> dict[str, str]:
     """Return a colour for each category of the apps, the same on every map of a page."""
     kinds = dict.fromkeys(row["filed"] for row in columns)
@@ -58,27 +75,21 @@ def tints(columns: Rows, paint: Palette) -> dict[str, str]:
 
 
 def adoption_map(
-    departments: Rows,
-    columns: Rows,
-    cells: Iterable[Mapping[str, Any]],
-    tint: Mapping[str, str],
-    paint: Palette,
-    *,
-    compact: bool = False,
+    matrix: Matrix, tint: Mapping[str, str], paint: Palette, *, compact: bool = False
 ) -> Picture:
     """Draw departments against apps: share as tone, stage as mark, the unseen hatched.
 
-    ``departments`` are rows of coverage and ``columns`` rows of reach, both in their order;
-    ``cells`` are rows of weekly adoption, of which those outside the two lists are left out.
-    ``compact`` is for narrower screens.
+    ``tint`` has a colour for each category; ``compact`` is for narrower screens.
     """
+    departments, columns = matrix.departments, matrix.columns
     across = {row["app"]: place for place, row in enumerate(columns)}
     down = {row["department"]: place for place, row in enumerate(departments)}
-    known = {(row["app"], row["department"]): row for row in cells}
+    visible = {row["department"] for row in departments if row["visible"]}
+    known = {(row["app"], row["department"]): row for row in matrix.cells}
     seen: list[Option] = []
     opens: list[Target] = []
     for (app, department), row in known.items():
-        if app in across and department in down and row["visible"]:
+        if app in across and department in visible and row["visible"]:
             sentence = text.adoption(columns[across[app]]["name"], department, row)
             place = [across[app], down[department], round(100 * (row["share"] or 0))]
             seen.append(_cell(place, sentence, row, paint))
@@ -92,26 +103,27 @@ def adoption_map(
     kinds = list(dict.fromkeys(row["filed"] for row in columns))
     width = NAMES_COMPACT if compact else NAMES
     start = width + BARS
+    head, right = frame(columns)
     wide = [row for row in columns if row["company_wide"]]
+    names = [_row_head(row, down, width, paint) for row in departments]
     body = ROW * len(departments)
     legend = 20 * (1 + sum(len(kind) + 5 for kind in kinds) // (55 if compact else 105))
     series = [
-        _heat("cells", 0, seen, paint, selectable=True),
-        _heat("hidden", 0, hidden, paint, selectable=True),
-        _heat("apps", 1, [_app_head(row, across, tint, paint) for row in columns], paint, True),
+        _choosable("cells", 0, seen, paint),
+        _choosable("hidden", 0, hidden, paint),
+        _choosable("apps", 1, [_app_head(row, across, tint, paint) for row in columns], paint),
         _heat("wide", 2, [_band(row, across, paint) for row in wide], paint),
-        _heat("departments", 3, [_row_head(row, down, width, paint) for row in departments], paint, True),
+        _choosable("departments", 3, names, paint),
         *_coverage_bars(departments, paint),
         *({"type": "scatter", "name": kind, "data": [], "xAxisIndex": 0, "yAxisIndex": 0,
            "itemStyle": {"color": tint[kind]}} for kind in kinds),
     ]  # fmt: skip
-    right = 44
     grids = [
-        {"left": start, "right": right, "top": HEAD + 8, "height": body},
-        {"left": start, "right": right, "top": 0, "height": HEAD},
-        {"left": start, "right": right, "top": HEAD, "height": 5},
-        {"left": 0, "width": width, "top": HEAD + 8, "height": body},
-        {"left": width + 4, "width": 40, "top": HEAD + 8, "height": body},
+        {"left": start, "right": right, "top": head + 8, "height": body},
+        {"left": start, "right": right, "top": 0, "height": head},
+        {"left": start, "right": right, "top": head, "height": 5},
+        {"left": 0, "width": width, "top": head + 8, "height": body},
+        {"left": width + 4, "width": 40, "top": head + 8, "height": body},
     ]
     apps = [row["app"] for row in columns]
     rows = [row["department"] for row in departments]
@@ -124,8 +136,9 @@ def adoption_map(
                   {**_bare(4, []), "type": "value", "min": 0, "max": 1}],
         "yAxis": [{**_bare(0, rows), **_ruled(paint)}, _bare(1, [""]), _bare(2, [""]),
                   {**_bare(3, rows), **_ruled(paint)}, {**_bare(4, rows), "inverse": True}],
-        "legend": {"data": kinds, "bottom": 0, "left": 0 if compact else start, "right": right, "icon": "circle",
-                   "itemWidth": 8, "itemHeight": 8, "itemGap": 14, "selectedMode": False,
+        "legend": {"data": kinds, "bottom": 0, "left": 0 if compact else start,
+                   "right": right, "icon": "circle", "itemWidth": 8, "itemHeight": 8,
+                   "itemGap": 14, "selectedMode": False,
                    "textStyle": {"color": paint.soft, "fontSize": 12}},
         "series": series,
     }  # fmt: skip
@@ -140,17 +153,19 @@ def adoption_map(
         "apps": [(row["app"], None) for row in columns],
         "departments": [(None, row["department"]) for row in departments],
     }
-    return Picture(option, HEAD + 8 + body + legend + 12, alt, targets)
+    return Picture(option, head + 8 + body + legend + 12, alt, targets)
 
 
-def spread(history: Rows, weeks: Sequence[date], top: float, paint: Palette) -> Picture:
+def spread(history: Rows, coverage: Rows, top: float, paint: Palette) -> Picture:
     """Draw one department's share over the weeks with its stages and a band of coverage.
 
-    ``history`` is oldest first, ``weeks`` the whole span and ``top`` the largest share drawn.
+    ``history`` is oldest first, ``coverage`` has every week of the span for the department, and
+    ``top`` is the largest share drawn.
     """
     by_week = {row["week"]: row for row in history}
+    weeks = [row["week"] for row in coverage]
     names = [text.day(week) for week in weeks]
-    shares = [_share_of(by_week.get(week)) for week in weeks]
+    shares = [_share_of(by_week.get(row["week"]), row) for row in coverage]
     marks = [
         {"name": f"{text.stage(row['stage'])} since {text.day(row['week'])}",
          "value": [text.day(row["week"]), row["share"]], "symbolSize": 9,
@@ -183,7 +198,7 @@ def spread(history: Rows, weeks: Sequence[date], top: float, paint: Palette) -> 
              "itemStyle": {"color": paint.accent},
              "label": {"show": True, "position": "top", "distance": 2, "color": paint.ink}},
             {"id": "coverage", "type": "bar", "xAxisIndex": 1, "yAxisIndex": 1, "barWidth": "96%",
-             "data": [_band_of(by_week.get(week), text.day(week), paint) for week in weeks]},
+             "data": [_band_of(row, paint) for row in coverage]},
         ],
     }  # fmt: skip
     first, name = history[0], last["department"]
@@ -202,7 +217,7 @@ def arrivals(history: Rows, weeks: Sequence[date], paint: Palette) -> Picture:
             firsts.setdefault(row["department"], row["first_week"])
     order = sorted(firsts, key=lambda name: (firsts[name], name))
     data = [
-        {"name": f"{name}: first use in the week of {text.day(firsts[name])}",
+        {"name": f"{text.safe(name)}: first use in the week of {text.day(firsts[name])}",
          "value": [firsts[name].isoformat(), place]}
         for place, name in enumerate(order)
     ]  # fmt: skip
@@ -217,8 +232,8 @@ def arrivals(history: Rows, weeks: Sequence[date], paint: Palette) -> Picture:
                       "year": "{yyyy}", "month": "{MMM} {yyyy}", "day": "{d} {MMM}"}},
                   "splitLine": {"show": True, "lineStyle": {"color": paint.line}},
                   "axisLine": {"lineStyle": {"color": paint.line}}},
-        "yAxis": {"type": "category", "data": order, "inverse": True,
-                  "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
+        "yAxis": {"type": "category", "data": [text.safe(name) for name in order],
+                  "inverse": True, "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
                                 "overflow": "truncate"},
                   "axisTick": {"show": False}, "axisLine": {"show": False},
                   "splitLine": {"show": True, "lineStyle": {"color": paint.line}}},
@@ -252,8 +267,8 @@ def coverage_strip(history: Rows, paint: Palette) -> Picture:
         "xAxis": {"type": "category", "data": names, "axisTick": {"show": False},
                   "axisLine": {"show": False},
                   "axisLabel": {"color": paint.soft, "hideOverlap": True}},
-        "yAxis": {"type": "category", "data": order, "inverse": True, "axisTick": {"show": False},
-                  "axisLine": {"show": False},
+        "yAxis": {"type": "category", "data": [text.safe(name) for name in order],
+                  "inverse": True, "axisTick": {"show": False}, "axisLine": {"show": False},
                   "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
                                 "overflow": "truncate"}},
         "series": [{**_heat("coverage", 0, data, paint), "label": {"show": False}}],
@@ -288,10 +303,8 @@ def _ruled(paint: Palette) -> Option:
             "splitLine": lines}  # fmt: skip
 
 
-def _heat(
-    series: str, grid: int, data: list[Option], paint: Palette, selectable: bool = False
-) -> Option:
-    made: Option = {
+def _heat(series: str, grid: int, data: list[Option], paint: Palette) -> Option:
+    return {
         "id": series,
         "type": "heatmap",
         "xAxisIndex": grid,
@@ -301,13 +314,15 @@ def _heat(
         "itemStyle": {"borderColor": paint.ground, "borderWidth": 1},
         "emphasis": {"itemStyle": {"borderColor": paint.ink, "borderWidth": 1}},
     }
-    if selectable:
-        made |= {
-            "selectedMode": "single",
-            "cursor": "pointer",
-            "select": {"itemStyle": {"borderColor": paint.accent, "borderWidth": 2}},
-        }
-    return made
+
+
+def _choosable(series: str, grid: int, data: list[Option], paint: Palette) -> Option:
+    return {
+        **_heat(series, grid, data, paint),
+        "selectedMode": "single",
+        "cursor": "pointer",
+        "select": {"itemStyle": {"borderColor": paint.accent, "borderWidth": 2}},
+    }
 
 
 def _cell(place: list[int], sentence: str, row: Mapping[str, Any], paint: Palette) -> Option:
@@ -316,7 +331,7 @@ def _cell(place: list[int], sentence: str, row: Mapping[str, Any], paint: Palett
     return {
         "value": place,
         "name": sentence,
-        "itemStyle": {"color": paint.ground if blank else paint.tone(part)},
+        "itemStyle": {"color": "transparent" if blank else paint.tone(part)},
         "label": {"formatter": label(row), "color": paint.on_tone(part)},
     }
 
@@ -339,12 +354,13 @@ def _unseen(row: Mapping[str, Any], x: int, y: int, app: str, paint: Palette) ->
     since = f" since the week of {text.day(last + timedelta(weeks=1))}" if last else ""
     words: Option = {"show": False}
     if x == 0:
-        words = {"show": True, "position": [6, ROW // 2 - 10], "color": paint.ink, "fontSize": 12,
+        words = {"show": True, "position": "insideLeft", "distance": 6,
+                 "color": paint.ink, "fontSize": 12,
                  "formatter": f"not visible{since}: too few logs", "padding": [3, 6],
                  "backgroundColor": paint.ground, "borderRadius": 3}  # fmt: skip
     return {
         "value": [x, y, 0],
-        "name": f"{app}: {text.unseen(row['department'], row)}",
+        "name": f"{text.safe(app)}: {text.unseen(row['department'], row)}",
         "itemStyle": {**_unseen_style(paint), "borderWidth": 0},
         "label": words,
     }
@@ -364,7 +380,7 @@ def _app_head(
             "align": "left",
             "verticalAlign": "bottom",
             "position": ["30%", "97%"],
-            "width": 116,
+            "width": 186,
             "overflow": "truncate",
             "color": paint.ink,
             "fontSize": 13,
@@ -405,22 +421,22 @@ def _row_head(
 
 
 def _coverage_bars(departments: Rows, paint: Palette) -> list[Option]:
-    bars, rest = [], []
+    bars: list[Option] = []
+    rest: list[Option] = []
     for row in departments:
-        part = row["coverage"] if row["coverage"] is not None else 0.0
-        bars.append({
-            "value": min(1.0, part), "name": _coverage_words(row),
+        part = min(1.0, row["coverage"] or 0.0)
+        words = {"name": _coverage_words(row)}
+        bars.append({"value": part, **words})
+        rest.append({
+            "value": 1.0 - part, **words,
             "label": {"formatter": text.people(row["covered_people"])},
+            "itemStyle": {"color": "transparent" if row["coverage"] is None else paint.line},
         })  # fmt: skip
-        rest.append({"value": 1.0 - min(1.0, part), "name": _coverage_words(row)})
     common: Option = {"type": "bar", "stack": "coverage", "xAxisIndex": 4, "yAxisIndex": 4}
     return [
         {**common, "id": "covered", "data": bars, "barWidth": 8,
          "itemStyle": {"color": paint.soft}},
-        {**common, "id": "uncovered", "data": [
-            {**one, "label": {"formatter": bar["label"]["formatter"]}}
-            for one, bar in zip(rest, bars, strict=True)],
-         "itemStyle": {"color": paint.line},
+        {**common, "id": "uncovered", "data": rest,
          "label": {"show": True, "position": "right", "distance": 5, "color": paint.soft,
                    "fontSize": 12}},
     ]  # fmt: skip
@@ -438,24 +454,17 @@ def _coverage_words(row: Mapping[str, Any]) -> str:
     )
 
 
-def _share_of(row: Mapping[str, Any] | None) -> float | None:
-    return 0.0 if row is None else row["share"]
-
-
-def _band_of(row: Mapping[str, Any] | None, name: str, paint: Palette) -> Option:
+def _share_of(row: Mapping[str, Any] | None, coverage: Mapping[str, Any]) -> float | None:
+    # Before the first use the share is nothing where the logs could see, unknown where not.
     if row is None:
-        return {"value": 0, "name": f"{name}: not in use yet"}
-    if not row["visible"]:
-        return {"value": 1, "name": f"{name}: not visible", "itemStyle": _unseen_style(paint)}
+        return 0.0 if coverage["visible"] else None
+    return cast("float | None", row["share"])
+
+
+def _band_of(row: Mapping[str, Any], paint: Palette) -> Option:
     part = 1.0 if row["coverage"] is None else row["coverage"]
-    return {"value": 1, "name": f"{name}: {_week_words(row)}", "itemStyle": {"color": paint.tone(part * 0.6)}}
-
-
-def _week_words(row: Mapping[str, Any]) -> str:
-    covered = "headcount not known" if row["coverage"] is None else (
-        f"coverage {text.share(row['coverage'])}"
-    )  # fmt: skip
-    return f"{text.of_covered(row)}, {text.share(row['share'])}, {covered}"
+    style = {"color": paint.tone(part * 0.6)} if row["visible"] else _unseen_style(paint)
+    return {"value": 1, "name": _coverage_words(row), "itemStyle": style}
 
 
 def _ends(names: Sequence[str], paint: Palette) -> Option:

@@ -12,6 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 STATUSES = (
     "unreviewed",
     "in review",
@@ -44,7 +49,8 @@ def read(folder: str | Path) -> dict[str, Decision]:
         lines = (Path(folder) / "decisions.jsonl").read_text("utf-8", errors="replace")
     except OSError:
         return {}
-    return {made.app: made for line in lines.splitlines() if (made := _parse(line))}
+    # Not splitlines: a reason may hold separators that JSON does not escape.
+    return {made.app: made for line in lines.split("\n") if (made := _parse(line))}
 
 
 def record(folder: str | Path, decision: Decision) -> Decision:
@@ -84,8 +90,6 @@ def _ends_clean(file: IO[bytes]) -> bool:
 @contextmanager
 def _locked(file: IO[bytes]) -> Iterator[None]:
     if sys.platform == "win32":
-        import msvcrt
-
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
         try:
@@ -94,8 +98,6 @@ def _locked(file: IO[bytes]) -> Iterator[None]:
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:
-        import fcntl
-
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield

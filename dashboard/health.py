@@ -10,45 +10,68 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.findings import Rows
-from dashboard.widgets import Column
+from dashboard.widgets import Column, Table
 
 SILENT = timedelta(days=3)
 """A source this much behind the newest one is called silent: a weekend is two days."""
 
-COVERAGE = (
-    Column("department", "Department"),
-    Column("week", "Week of", "day"),
-    Column("covered_people", "Covered people", "people"),
-    Column("headcount", "Headcount", "people"),
-    Column("coverage", "Coverage", "share"),
-    Column("basis", "Counted by"),
+OUTSIDE = (
+    "Use outside these networks, and look-ups that browsers encrypt (DNS over HTTPS), is not seen.",
+    "Send laptops through the proxy or VPN, and turn DNS over HTTPS off by policy.",
 )
-SOURCES = (
-    Column("source", "Source"),
-    Column("kind", "Kind"),
-    Column("formats", "Formats"),
-    Column("files", "Files", "number"),
-    Column("lines", "Lines", "number"),
-    Column("rejects", "Rejects", "number"),
-    Column("speed", "Lines per second", "number"),
-    Column("first_seen", "First line", "day"),
-    Column("last_seen", "Last line", "day"),
+
+COVERAGE = Table(
+    "coverage",
+    "Coverage by department and week.",
+    (
+        Column("department", "Department"),
+        Column("week", "Week of", "day"),
+        Column("covered_people", "Covered people", "people"),
+        Column("headcount", "Headcount", "people"),
+        Column("coverage", "Coverage", "share"),
+        Column("basis", "Counted by"),
+    ),
 )
-FILES = (
-    Column("path", "File", width="medium"),
-    Column("status", "Status"),
-    Column("lines", "Lines", "number"),
-    Column("rejects", "Rejects", "number"),
-    Column("speed", "Lines per second", "number"),
-    Column("format", "Format"),
-    Column("note", "Note"),
+SOURCES = Table(
+    "sources",
+    "Sources of logs.",
+    (
+        Column("source", "Source"),
+        Column("kind", "Kind"),
+        Column("formats", "Formats"),
+        Column("files", "Files", "number"),
+        Column("lines", "Lines", "number"),
+        Column("rejects", "Rejects", "number"),
+        Column("speed", "Lines per second", "number"),
+        Column("first_seen", "First line", "day"),
+        Column("last_seen", "Last line", "day"),
+    ),
 )
-REJECTS = (
-    Column("reason", "Reason"),
-    Column("lines", "Lines", "number"),
-    Column("sample", "Sample, letters and digits masked", width="medium"),
-    Column("path", "First file"),
-    Column("first_line", "First line", "number"),
+FILES = Table(
+    "files",
+    "Log files, those that need a look first.",
+    (
+        Column("path", "File", width="medium"),
+        Column("status", "Status"),
+        Column("lines", "Lines", "number"),
+        Column("rejects", "Rejects", "number"),
+        Column("speed", "Lines per second", "number"),
+        Column("format", "Format"),
+        Column("note", "Note"),
+    ),
+    most=8,
+)
+REJECTS = Table(
+    "rejects",
+    "Lines that could not be read, by reason.",
+    (
+        Column("reason", "Reason"),
+        Column("lines", "Lines", "number"),
+        Column("sample", "Sample, letters and digits masked", width="medium"),
+        Column("path", "First file"),
+        Column("first_line", "First line", "number"),
+    ),
+    most=8,
 )
 
 
@@ -70,14 +93,12 @@ def answer(said: Mapping[str, Any], meta: Mapping[str, str], week: date) -> None
     )
 
 
-def blind_spots(
-    sources: Rows, places: Rows, placed: Mapping[str, Any], meta: Mapping[str, str]
-) -> list[tuple[str, str]]:
+def blind_spots(sources: Rows, places: Rows, placed: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the logs cannot tell, each with its cure."""
     found = [*_departments(places), *_silent(sources), *_placed(placed)]
     for said, key, cure in (
         ("without user names, people are told apart by address", "has_user",
-         "Add user names to the log, or a subnets file that gives addresses a department."),
+         "Add user names to the log, or give subnets a department in subnets.csv."),
         ("do not tell bytes", "has_bytes",
          "Only proxy logs can; DNS logs never hold them."),
     ):  # fmt: skip
@@ -89,11 +110,7 @@ def blind_spots(
             "No headcount is known, so coverage cannot be told.",
             "Add people.csv with each login, its department and dates.",
         ))  # fmt: skip
-    found.append((
-        "Use outside these networks, and name look-ups that browsers encrypt (DNS over HTTPS), "
-        "leave no trace here.",
-        "Send laptops through the proxy or VPN, and turn DNS over HTTPS off by policy.",
-    ))  # fmt: skip
+    found.append(OUTSIDE)
     return found
 
 
@@ -123,14 +140,12 @@ def _placed(placed: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     if total and lost:
         found.append((
-            f"{text.share(lost / total)} of requests come from users or addresses that no file "
-            "places in a department.",
+            f"{text.share(lost / total)} of requests come from nobody whom a file places.",
             "Complete people.csv and subnets.csv.",
         ))  # fmt: skip
     if total and shared:
         found.append((
-            f"{text.share(shared / total)} of requests come from shared addresses: traffic, but "
-            "never people.",
+            f"{text.share(shared / total)} of requests come from shared addresses, never people.",
             "Log user names where many people share an address.",
         ))  # fmt: skip
     return found

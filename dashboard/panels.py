@@ -10,10 +10,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts, decisions, queries, text, widgets
+from dashboard.charts import Matrix
 from dashboard.decisions import Decision
 from dashboard.findings import Rows, Store
 from dashboard.theme import Palette
-from dashboard.widgets import Column
+from dashboard.widgets import Column, Table
 
 COLUMNS = 18
 """Apps that stand side by side; more are too narrow to read at 1440 pixels."""
@@ -43,26 +44,23 @@ def strip(said: Mapping[str, Any]) -> None:
             st.metric(title, count, note, delta_color="off", delta_arrow="off", border=True)
 
 
-def the_map(
-    departments: Rows, columns: Rows, cells: Rows, everything: bool, paint: Palette
-) -> None:
+def the_map(matrix: Matrix, paint: Palette, *, everything: bool) -> None:
     """Show the map, most adopting departments first, and the same as lists on small screens."""
+    columns, cells = matrix.columns, matrix.cells
     rooted: dict[str, int] = {}
     for row in cells:
         if row["stage"] in text.STAGES[1:]:
             rooted[row["department"]] = rooted.get(row["department"], 0) + 1
     order = sorted(
-        departments,
+        matrix.departments,
         key=lambda row: (not row["visible"], -rooted.get(row["department"], 0), row["department"]),
     )
     tint = charts.tints(columns, paint)
     for key, most in (("wide", COLUMNS), ("middle", COMPACT)):
         with st.container(key=key):
             for start in range(0, len(columns) if everything else 1, most):
-                some = columns[start : start + most]
-                picture = charts.adoption_map(
-                    order, some, cells, tint, paint, compact=most == COMPACT
-                )
+                part = Matrix(order, columns[start : start + most], cells)
+                picture = charts.adoption_map(part, tint, paint, compact=most == COMPACT)
                 widgets.draw(picture, f"map-{key}-{start}")
     with st.container(key="narrow", gap="xxsmall"):
         ranked(order, {row["app"]: row["name"] for row in columns}, cells)
@@ -149,18 +147,16 @@ def decision_form(store: Store, made: Decision) -> None:
         if st.form_submit_button("Record", type="primary"):
             day = review.isoformat() if isinstance(review, date) else ""
             try:
-                decisions.record(
-                    store.folder, Decision(made.app, status, owner, reason, day, by)
-                )
+                decisions.record(store.folder, Decision(made.app, status, owner, reason, day, by))
             except OSError as problem:
                 st.text(f"decisions.jsonl: could not be written: {problem.strerror}.")
                 return
             st.rerun()
 
 
-def multiples(history: Rows, weeks: Sequence[date], first: str | None, paint: Palette) -> None:
+def multiples(history: Rows, coverage: Rows, first: str | None, paint: Palette) -> None:
     """Show each department's share over the weeks on one scale, the asked one in front."""
-    lines = {name: list(rows) for name, rows in groupby(history, key=lambda r: r["department"])}
+    lines, seen = _by_department(history), _by_department(coverage)
     order = sorted(lines, key=lambda name: (name != first, -_size(lines[name]), name))
     top = max((row["share"] or 0 for row in history), default=0) * 1.15
     with st.grid("auto", min_column_width=250, gap="small"):
@@ -169,9 +165,13 @@ def multiples(history: Rows, weeks: Sequence[date], first: str | None, paint: Pa
                 widgets.department_link(name, f"**{text.md(name)}**")
                 now = lines[name][-1]
                 st.caption(f"{text.stage(now['stage'])} · {text.of_covered(now)}")
-                widgets.draw(charts.spread(lines[name], weeks, top, paint), f"spread-{name}")
+                widgets.draw(charts.spread(lines[name], seen[name], top, paint), f"spread-{name}")
     if len(order) > MULTIPLES:
         st.caption(f"{len(order) - MULTIPLES} more departments stand in the table.")
+
+
+def _by_department(rows: Rows) -> dict[str, Rows]:
+    return {name: list(own) for name, own in groupby(rows, key=lambda row: row["department"])}
 
 
 def _size(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -188,6 +188,30 @@ CELLS = (
     Column("since", "Stage since", "day"),
     Column("first_week", "First seen", "day"),
 )
+MAP = Table("map", "Adoption by app and department.", (Column("name", "App"), *CELLS))
+PLACES = Table("departments", "Adoption by department.", CELLS)
+HOSTS = Table("hosts", "Hosts of the app with their signal.", most=10, columns=(
+    Column("host", "Host"), Column("signal", "Signal"), Column("evidence", "Evidence"),
+    Column("requests", "Requests", "number"), Column("blocked", "Blocked", "number"),
+    Column("tenant", "Tenant"), Column("first_seen", "First seen", "day"),
+    Column("last_seen", "Last seen", "day"),
+))  # fmt: skip
+TENANTS = Table("tenants", "Tenants of the app.", most=8, columns=(
+    Column("tenant", "Tenant"), Column("people", "People", "people"),
+    Column("where", "Departments"), Column("last_seen", "Last seen", "day"),
+))  # fmt: skip
+ALTERNATIVES = Table("alternatives", "Apps of the same categories.", most=8, columns=(
+    Column("name", "App"), Column("status", "Decision"),
+    Column("regular_people", "People", "people"), Column("both", "In both", "people"),
+    Column("departments_active", "Departments", "number"),
+))  # fmt: skip
+DEPARTMENT = Table("department", "Apps of the department by stage.", most=40, columns=(
+    Column("name", "App", width=150), Column("stage", "Stage", "stage"),
+    Column("regular_people", "People", "people"),
+    Column("share", "Share", "share"), Column("shares", "Over the weeks", "line"),
+    Column("first_week", "First seen", "day"), Column("status", "Decision"),
+    Column("also_said", "Also used by"),
+))  # fmt: skip
 
 
 def map_twin(cells: Rows, names: Mapping[str, str]) -> None:
@@ -195,26 +219,14 @@ def map_twin(cells: Rows, names: Mapping[str, str]) -> None:
     with st.expander("The same as a table"):
         rows = [{**row, "name": names[row["app"]]} for row in cells if row["app"] in names]
         rows.sort(key=lambda row: (row["department"], -(row["share"] or 0)))
-        widgets.table(
-            rows, (Column("name", "App"), *CELLS), "Adoption by app and department.",
-            name="map", opens=lambda row: (row["app"], row["department"]),
-        )  # fmt: skip
+        widgets.table(rows, MAP, opens=lambda row: (row["app"], row["department"]))
 
 
 def hosts(store: Store, app: str) -> None:
     """Show what an app's hosts prove: use by people, use by machines, or no use."""
     st.subheader("Which hosts, and what they prove")
     st.caption("Only use counts towards a stage. Machine and embedded requests prove no person.")
-    columns = (
-        Column("host", "Host"), Column("signal", "Signal"), Column("evidence", "Evidence"),
-        Column("requests", "Requests", "number"), Column("blocked", "Blocked", "number"),
-        Column("tenant", "Tenant"), Column("first_seen", "First seen", "day"),
-        Column("last_seen", "Last seen", "day"),
-    )  # fmt: skip
-    widgets.table(
-        queries.app_hosts(store, app), columns, "Hosts of the app with their signal.",
-        name="hosts", most=10,
-    )  # fmt: skip
+    widgets.table(queries.app_hosts(store, app), HOSTS)
 
 
 def tenants(store: Store, app: str) -> None:
@@ -224,11 +236,7 @@ def tenants(store: Store, app: str) -> None:
     if not rows:
         st.text("The logs name no tenant of this app.")
         return
-    columns = (
-        Column("tenant", "Tenant"), Column("people", "People", "people"),
-        Column("departments", "Departments"), Column("last_seen", "Last seen", "day"),
-    )  # fmt: skip
-    widgets.table(rows, columns, "Tenants of the app.", name="tenants", most=8)
+    widgets.table([{**row, "where": text.listed(row["departments"], 2)} for row in rows], TENANTS)
 
 
 def traffic(store: Store, app: str, week: date) -> None:
@@ -240,9 +248,10 @@ def traffic(store: Store, app: str, week: date) -> None:
     with st.grid(3, min_column_width=130, gap="xsmall"):
         for kind in ("use", "machine", "embedded"):
             st.metric(f"Requests, {kind}", text.number(rows.get(kind, none)["requests"]))
-        st.metric("Sent out, use", text.size(use["bytes_out"]))
-        st.metric("Received, use", text.size(use["bytes_in"]))
-        st.metric("Blocked, use", text.number(use["blocked"]))
+    st.text(
+        f"Sent out by use: {text.size(use['bytes_out'])}. Received: {text.size(use['bytes_in'])}. "
+        f"Blocked: {text.some(use['blocked'] or 0, 'request')}."
+    )
     wanted = queries.app_blocked(store, app, week)
     if wanted:
         where = text.listed([row["department"] for row in wanted])
@@ -260,15 +269,7 @@ def same_capability(store: Store, app: str, week: date) -> None:
     if not rows:
         st.text("No other app of its categories was seen.")
         return
-    columns = (
-        Column("name", "App"), Column("status", "Decision"),
-        Column("regular_people", "Regular people", "people"), Column("both", "In both", "people"),
-        Column("departments_active", "Departments", "number"),
-    )  # fmt: skip
-    widgets.table(
-        rows, columns, "Apps of the same categories.", name="alternatives", most=8,
-        opens=lambda row: (row["app"], None),
-    )  # fmt: skip
+    widgets.table(rows, ALTERNATIVES, opens=lambda row: (row["app"], None))
 
 
 def story(
@@ -313,17 +314,21 @@ def department_table(store: Store, rows: Rows) -> None:
          "also_said": text.listed(row["also"], 1) if row["also"] else "only here"}
         for row in rows
     ]  # fmt: skip
-    columns = (
-        Column("name", "App", width=150), Column("stage", "Stage", "stage"),
-        Column("regular_people", "People", "people"),
-        Column("share", "Share", "share"), Column("shares", "Over the weeks", "line"),
-        Column("first_week", "First seen", "day"), Column("status", "Decision"),
-        Column("also_said", "Also used by"),
-    )  # fmt: skip
-    widgets.table(
-        made, columns, "Apps of the department by stage.", name="department", most=40,
-        opens=lambda row: (row["app"], row["department"]),
-    )  # fmt: skip
+    with st.container(key="unprinted-table"):
+        widgets.table(made, DEPARTMENT, opens=lambda row: (row["app"], row["department"]))
+    with st.container(key="printed"):
+        st.table([_printed(row) for row in made], hide_index=True)
+
+
+def _printed(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return a row for paper; the cells of this table are Markdown, so all is escaped."""
+    said = {
+        "App": row["name"], "Stage": text.stage(row["stage"]),
+        "People": f"{text.people(row['regular_people'])} of {text.people(row['covered_people'])}",
+        "Share": text.share(row["share"]), "First seen": text.day(row["first_week"]),
+        "Decision": row["status"], "Also used by": row["also_said"],
+    }  # fmt: skip
+    return {key: text.md(value) for key, value in said.items()}
 
 
 def department_notes(store: Store, rows: Rows, week: date) -> None:

@@ -1,7 +1,7 @@
 """Asks the findings: all SQL of the dashboard, one function per question.
 
-What nobody could place in a department stands there as ``(unknown)``: it counts as traffic and
-among unknown hosts, never as a department.
+What nobody could place in a department stands there as ``(unknown)``: it counts as traffic, never
+as a department and never as people.
 
 Every function takes the published version first, binds every value and returns rows as mappings;
 answers are cached per version, so a newly published file is asked afresh.
@@ -34,11 +34,13 @@ def meta(store: Store) -> dict[str, str]:
 
 @cached
 def weeks(store: Store) -> list[date]:
-    """Return the complete weeks by their Monday, newest first."""
+    """Return the complete weeks by their Monday, newest first, from the first with a department."""
     found = rows(
         store,
         """SELECT DISTINCT week FROM f.coverage_weekly
-           WHERE week <= (SELECT CAST(value AS DATE) FROM f.meta WHERE key = 'last_week')
+           WHERE week <= (SELECT TRY_CAST(value AS DATE) FROM f.meta WHERE key = 'last_week')
+             AND week >= (SELECT coalesce(min(week) FILTER (visible), min(week))
+                          FROM f.coverage_weekly)
            ORDER BY week DESC""",
     )
     return [row["week"] for row in found]
@@ -265,7 +267,8 @@ def department_apps(store: Store, department: str, week: date) -> Rows:
                AND active_people > 0
              GROUP BY app),
            past AS (
-             SELECT app, list(100 * coalesce(share, 0) ORDER BY week) AS shares
+             SELECT app, list(100 * share ORDER BY week)
+                      FILTER (share IS NOT NULL) AS shares  -- weeks unseen are no decline
              FROM f.adoption_weekly
              WHERE department = $department AND week <= $week
                AND week > $week - INTERVAL 364 DAY GROUP BY app)
@@ -290,8 +293,11 @@ def unknown_hosts(store: Store) -> Rows:
     """Return the hosts outside the catalogue by people, then departments, then requests."""
     return rows(
         store,
-        """SELECT host, sum(people)::BIGINT AS people, count(*) AS reach,
-             list(department ORDER BY people DESC) AS departments,
+        """SELECT host,
+             coalesce(sum(people) FILTER (department <> '(unknown)'), 0)::BIGINT AS people,
+             count(*) FILTER (department <> '(unknown)') AS reach,
+             coalesce(list(department ORDER BY people DESC)
+               FILTER (department <> '(unknown)'), []) AS departments,
              sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
              sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
              min(first_seen) AS first_seen, max(last_seen) AS last_seen
@@ -302,22 +308,28 @@ def unknown_hosts(store: Store) -> Rows:
 
 @cached
 def coverage_history(store: Store) -> Rows:
-    """Return how far the logs saw into each department in each week."""
+    """Return how far the logs saw into each department in each week that ``weeks`` names."""
     return rows(
         store,
-        """SELECT * FROM f.coverage_weekly WHERE department <> '(unknown)'
+        """SELECT * FROM f.coverage_weekly
+           WHERE department <> '(unknown)' AND list_contains($weeks, week)
            ORDER BY department, week""",
+        weeks=weeks(store),
     )
 
 
 @cached
 def sources(store: Store) -> Rows:
-    """Return the sources with their last line and how fast their files were read."""
+    """Return the sources with their last line and how fast their files were read.
+
+    Files that were skipped before they had a source stand among the files only.
+    """
     return rows(
         store,
         """SELECT s.*, (SELECT sum(lines) / nullif(sum(seconds), 0) FROM f.log_files l
                         WHERE l.source = s.source) AS speed
-           FROM f.sources s ORDER BY source""",
+           FROM f.sources s
+           WHERE source <> '' ORDER BY source""",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 THIN = "\u2009"
 NARROW = "\u202f"
+MINUS = "\u2212"
 STAGES = ("trial", "workgroup", "division")
 """Stages that count as adoption, from least to most."""
 MARKS = {
@@ -71,12 +72,12 @@ def csv_cell(value: object) -> object:
     return made
 
 
-def shown(people: int | float | None) -> int | None:
+def shown(people: float | None) -> int | None:
     """Return a count of people as it may be shown; the one place to suppress small groups."""
     return None if people is None else int(people)
 
 
-def people(count: int | float | None) -> str:
+def people(count: float | None) -> str:
     """Say a count of people.
 
     >>> people(1204)
@@ -85,7 +86,7 @@ def people(count: int | float | None) -> str:
     return number(shown(count))
 
 
-def number(value: int | float | None) -> str:
+def number(value: float | None) -> str:
     """Say a whole number with thin spaces between thousands, a dash for the unknown."""
     return "–" if value is None else f"{round(value):,}".replace(",", THIN)
 
@@ -93,10 +94,10 @@ def number(value: int | float | None) -> str:
 def signed(value: int) -> str:
     """Say a difference with its sign.
 
-    >>> signed(-3), signed(2)
-    ('−3', '+2')
+    >>> signed(2), signed(-3) == MINUS + "3"
+    ('+2', True)
     """
-    return f"{value:+d}".replace("-", "−")
+    return f"{value:+d}".replace("-", MINUS)
 
 
 def share(value: float | None) -> str:
@@ -142,7 +143,7 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     rest = len(names) - most
     if rest > 1:
         return f"{', '.join(names[:most])} and {rest} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "nobody"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "–"
 
 
 def of_covered(row: Mapping[str, Any]) -> str:
@@ -164,7 +165,7 @@ def adoption(app: str, department: str, row: Mapping[str, Any]) -> str:
 
     The row is one of ``adoption_weekly`` with the department's ``basis``.
     """
-    name = row["stage"]
+    app, department, name = safe(app), safe(department), row["stage"]
     tail = f"{ago(row['first_week'], row['week'])}."
     counted = f"{of_covered(row)} in the last four weeks"
     if name == "not visible" or not row["visible"]:
@@ -182,7 +183,8 @@ def adoption(app: str, department: str, row: Mapping[str, Any]) -> str:
 
 def unseen(department: str, row: Mapping[str, Any]) -> str:
     """Tell that the logs do not show a department, and since when."""
-    seen, last = people(row["covered_people"]), row.get("last_visible")
+    department, last = safe(department), row.get("last_visible")
+    seen = people(row["covered_people"])
     of = "" if row.get("headcount") is None else f" of {people(row['headcount'])}"
     since = f" since the week of {day(last + timedelta(weeks=1))}" if last else ""
     return f"{department} is not visible{since}: the logs saw {seen}{of} people in this week."
@@ -194,15 +196,15 @@ def change(row: Mapping[str, Any], bold: str = "") -> str:
     app = f"{bold}{escape(row['name'])}{bold}"
     where = f" in {bold}{escape(row['department'])}{bold}" if row["department"] else ""
     counted = f"{people(row['people'])} of {people(row['covered_people'])} covered people"
-    first = ago(row["first_week"], row["week"])
+    first, when = ago(row["first_week"], row["week"]), f"the week of {day(row['week'])}"
     match row["kind"]:
         case "new":
             who = some(row["people"] or 0, "person", "people")
             return f"{app} is new{where}: {who}, since the week of {day(row['first_week'])}."
         case "abandoned":
-            return f"{app} was abandoned{where} in the week of {day(row['week'])}: {counted}, {first}."
+            return f"{app} was abandoned{where} in {when}: {counted}, {first}."
         case "company_wide":
-            return f"{app} became company-wide in the week of {day(row['week'])}: {counted}, {first}."
+            return f"{app} became company-wide in {when}: {counted}, {first}."
         case "stage_up":
             return f"{app} reached {row['stage']}{where}: {counted}, {first}."
         case _:
@@ -217,7 +219,7 @@ def company(app: str, row: Mapping[str, Any], history: Sequence[Mapping[str, Any
     tip = row["tipping_point"]
     tipped = f" Its tipping point was the week of {day(tip)}." if tip else ""
     return (
-        f"{app} is {state}: {counted} in the last four weeks, division in "
+        f"{safe(app)} is {state}: {counted} in the last four weeks, division in "
         f"{row['departments_division']} and active in {row['departments_active']} of "
         f"{some(row['departments_visible'], 'visible department')}, {ago(first, row['week'])}."
         f"{tipped}"

@@ -69,6 +69,7 @@ DAY = Palette(
     categories=(
         "#0b6b63", "#3d6fb4", "#8a5a9e", "#b07a1e", "#6b7f2a", "#a3506a",
         "#4a8fa3", "#7a6a58", "#5b5fa8", "#2f8f5b", "#96663a", "#6d7780",
+        "#c05f3c", "#1f5f8b", "#8f8a1f", "#b04f9a",
     ),
 )  # fmt: skip
 NIGHT = Palette(
@@ -86,6 +87,7 @@ NIGHT = Palette(
     categories=(
         "#5cc4b8", "#7fa8e6", "#c39ad6", "#e0b25c", "#b3c765", "#de8fa8",
         "#86c5d8", "#b8a894", "#a2a5e8", "#74cf9d", "#d6a273", "#a9b3bb",
+        "#f0957a", "#6fb1dd", "#d3cd66", "#e08fcb",
     ),
 )  # fmt: skip
 

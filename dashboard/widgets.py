@@ -1,4 +1,4 @@
-"""The parts that pages share: opening the store, filters, links, tables and what to say of nothing."""
+"""The parts that pages share: opening the store, filters, links, charts, tables, downloads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GLYPH = (
     '<path d="M15 15 L15 4.5 A10.5 10.5 0 0 1 24.1 9.75 Z" fill="#2a9d90"/></svg>'
 )
 STYLE = """<style>
-.st-key-narrow, .st-key-middle { display: none; }
+.st-key-narrow, .st-key-middle, .st-key-printed { display: none; }
 [data-testid="stMetric"] { min-height: 5.6rem; }
 [data-testid="stMetricLabel"] p { font-size: .9rem; }
 [data-testid="stCaptionContainer"] { color: inherit; opacity: .8; }
@@ -50,7 +50,13 @@ STYLE = """<style>
 }
 @media print {
   @page { size: A4; margin: 11mm; }
-  [data-testid="stSidebar"], [data-testid="stHeader"], [class*="st-key-unprinted"] { display: none !important; }
+  [data-testid="stSidebar"], [data-testid="stHeader"], [class*="st-key-unprinted"] {
+    display: none !important; }
+  .st-key-printed { display: flex; }
+  .st-key-printed td, .st-key-printed th, .st-key-printed p { font-size: 8.5pt; padding: 1pt 4pt; }
+  [data-testid="stMain"] * { color: #000 !important; background: transparent !important; }
+  [data-testid="stMetric"] { min-height: 0; padding: 4pt 8pt; }
+  [data-testid="stMainBlockContainer"] { padding: 0 !important; }
   [data-testid="stAppViewContainer"], [data-testid="stMain"], .stApp { position: static !important;
     overflow: visible !important; height: auto !important; }
 }
@@ -67,10 +73,16 @@ def palette() -> Palette:
     return NIGHT if st.context.theme.type == "dark" else DAY
 
 
-def open_store() -> Store:
-    """Return the published findings; where there are none, teach the command and stop."""
+def open_store(question: str = "") -> Store:
+    """Return the published findings; where there are none, teach the command and stop.
+
+    ``question`` is the title of a page that names an app or department in its own.
+    """
     folder = str(st.secrets["store"])
     store = findings.find(folder)
+    ready = store is not None and bool(queries.weeks(store))
+    if question and not ready:
+        st.title(question, anchor=False)
     if store is None:
         st.subheader("No findings yet")
         st.text(f"There is no findings.duckdb in {text.safe(folder)}. Read your logs:")
@@ -78,12 +90,24 @@ def open_store() -> Store:
         st.text("LOGS is a folder of DNS or proxy logs. No logs at hand? Try a made-up company:")
         st.code("sundial demo demo", language=None)
         st.stop()
-    if not queries.weeks(store):
+    if not ready:
         st.subheader("No complete week yet")
-        st.text("Adoption is told by complete weeks, from Monday to Sunday. Scan more days of logs.")
+        st.text("Adoption is told by complete weeks, Monday to Sunday. Read more days of logs:")
         st.code(f"sundial scan LOGS --store {text.safe(folder)}", language=None)
         st.stop()
     return store
+
+
+def teach_directory() -> None:
+    """Say what a directory adds and how to give one, where nobody is placed in a department."""
+    st.subheader("No departments yet")
+    st.text("The logs were read, but nothing says who belongs to which department.")
+    st.text("people.csv gives each login its department, with dates:")
+    st.code("login,mail,department,from,to\nabrandt,a.brandt@example.com,Marketing,2024-03-01,")
+    st.text("subnets.csv gives networks a department where logs hold no users:")
+    st.code("cidr,department,site,shared,people\n192.0.2.0/24,Warehouse,Hamburg,no,14")
+    st.text("Then scan again; what was already read is not read twice:")
+    st.code("sundial scan LOGS --people people.csv --subnets subnets.csv", language=None)
 
 
 def this_week(store: Store) -> date:
@@ -130,20 +154,16 @@ def filters(store: Store) -> Filters:
     return Filters(chosen, kind, status, least if least in text.STAGES else "")
 
 
-def choose(
-    label: str, options: Rows, key: str, name: str, first: str = "", asked: str = ""
-) -> str | None:
-    """Let the reader choose one row, kept in the address by its name, and return its ``key``.
+def choose(label: str, options: Mapping[str, str], parameter: str, first: str = "") -> str | None:
+    """Let the reader choose, kept in the address by name, and return the key of the choice.
 
-    With ``first``, that choice stands in front and means None; ``asked`` is the parameter of the
-    address where it is not ``key``.
+    ``options`` are names by key. With ``first``, that choice stands in front and means None.
     """
-    counted: dict[str, str | None] = {first: None} if first else {}
-    for row in options:
-        said = text.safe(row[name])
-        counted[f"{said} ({row[key]})" if said in counted else said] = row[key]
-    names, parameter = list(counted), asked or key
-    wanted = st.query_params.get(parameter)
+    by_name: dict[str, str | None] = {first: None} if first else {}
+    for key, name in options.items():
+        said = text.safe(name)
+        by_name[f"{said} ({key})" if said in by_name else said] = key
+    names, wanted = list(by_name), st.query_params.get(parameter)
     start = names.index(wanted) if wanted in names else 0
     # A widget bound to the address would keep its old value when a link asks for its first one,
     # so each address has a widget of its own and a choice changes the address.
@@ -153,7 +173,7 @@ def choose(
         st.query_params[parameter] = st.session_state[own]
 
     picked = st.selectbox(label, names, index=start, key=own, on_change=remember)
-    return counted[picked or names[start]]
+    return by_name[picked or names[start]]
 
 
 def go(target: Target) -> None:
@@ -223,7 +243,7 @@ _SAID: dict[str, Callable[[Any], object]] = {
 }
 
 
-def _config(column: Column) -> Any:
+def _config(column: Column) -> object:
     width: Any = column.width
     made = st.column_config
     match column.kind:
@@ -241,31 +261,38 @@ def _config(column: Column) -> Any:
             return made.TextColumn(column.title, width=width)
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How rows are shown: a name for files, words for who cannot see it, and its columns."""
+
+    name: str
+    alt: str
+    columns: Sequence[Column]
+    most: int = 15
+    """Rows that stand without scrolling."""
+
+
 def table(
     rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[Column],
-    alt: str,
-    *,
-    name: str,
-    most: int = 15,
+    how: Table,
     opens: Callable[[Mapping[str, Any]], Target] | None = None,
 ) -> None:
-    """Show rows as a table with a download under it; choosing a row opens what ``opens`` says.
-
-    At most ``most`` rows stand without scrolling.
-    """
-    made = [{one.key: _SAID[one.kind](row[one.key]) for one in columns} for row in rows]
-    config = {one.key: _config(one) for one in columns}
-    height = 36 * min(len(made), most) + 40
+    """Show rows with a download under them; choosing a row opens what ``opens`` says."""
+    made = [{one.key: _SAID[one.kind](row[one.key]) for one in how.columns} for row in rows]
     shared: dict[str, Any] = {
-        "hide_index": True, "column_config": config, "alt": alt, "key": f"table-{name}",
-        "column_order": [one.key for one in columns], "height": height, "row_height": 36,
+        "hide_index": True,
+        "column_config": {one.key: _config(one) for one in how.columns},
+        "column_order": [one.key for one in how.columns],
+        "height": 36 * min(len(made), how.most) + 40,
+        "row_height": 36,
         "placeholder": "–",
-    }  # fmt: skip
+        "alt": how.alt,
+        "key": f"table-{how.name}",
+    }
     if opens is None:
         st.dataframe(made, **shared)
     else:
-        flag = f"table-{name}-clicked"
+        flag = f"table-{how.name}-clicked"
         state = st.dataframe(
             made,
             **shared,
@@ -275,18 +302,18 @@ def table(
         chosen = cast("Any", state).selection.rows
         if st.session_state.pop(flag, False) and chosen:
             go(opens(rows[chosen[0]]))
-    download(rows, columns, name)
+    download(rows, how)
 
 
-def download(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], name: str) -> None:
+def download(rows: Sequence[Mapping[str, Any]], how: Table) -> None:
     """Offer rows as a CSV file whose texts no spreadsheet will run as a formula."""
-    with st.container(key=f"unprinted-{name}"):
+    with st.container(key=f"unprinted-{how.name}"):
         st.download_button(
             "Download CSV",
-            csv_bytes(rows, columns),
-            f"sundial-{name}.csv",
+            lambda: csv_bytes(rows, how.columns),
+            f"sundial-{how.name}.csv",
             "text/csv",
-            key=f"csv-{name}",
+            key=f"csv-{how.name}",
             on_click="ignore",
             type="tertiary",
             icon=":material/download:",

@@ -1,0 +1,1 @@
+"""What Sundial knows, as data: apps, log formats, categories and thresholds."""

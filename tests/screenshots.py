@@ -15,11 +15,17 @@ from tests.conftest import run_command_line
 PAGES = ["", "app", "department", "unknown-hosts", "data-health"]
 """Addresses of the pages; the empty one is the adoption map."""
 
-SIZES = {"": (1440, 900), "-narrow": (390, 844)}
+SHOTS = {
+    "": (1440, 900, "light"),
+    "-dark": (1440, 900, "dark"),
+    "-medium": (1024, 768, "light"),
+    "-narrow": (390, 844, "light"),
+}
+"""What a file is called after its page, with width, height and day or night."""
 
 
 def main() -> None:
-    """Write one PNG a page and size."""
+    """Write one PNG for each page, size and light."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("docs"))
     folder: Path = parser.parse_args().folder
@@ -40,11 +46,14 @@ def scanned_demo(folder: Path) -> Path:
 
 
 def take_pictures(store: Path, folder: Path) -> None:
-    """Open every page of a store in every size and write what it looks like at rest."""
+    """Open every page of a store in every size and light, and write what it looks like at rest."""
     with served(store) as address, chromium() as browser:
         for name in PAGES:
-            for suffix, (width, height) in SIZES.items():
-                page = browser.new_page(viewport={"width": width, "height": height})
+            for suffix, (width, height, scheme) in SHOTS.items():
+                page = browser.new_page(
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                )
                 page.goto(f"{address}/{name}")
                 rest(page)
                 # Charts draw themselves in for a moment after their data is there.

@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from agent.adoption import Thresholds, derive, load_thresholds
+from agent.adoption import derive
 from agent.errors import RulesError
 from agent.model import App, Evidence, Signal
+from agent.thresholds import Thresholds, load_thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -772,14 +773,15 @@ def test_unknown_hosts_are_estimated_from_their_sketches() -> None:
     con = empty_star()
     fill(con, "source", [{"source_id": 1, "source": "berlin-proxy"}])
     sketches = [
-        (day(0), "new.example", 0b111),
-        (day(1), "new.example", 0b11100),
-        (day(0), "full.example", 2**128 - 1),
-        (day(0), "one.example", 1),
+        (day(0), "new.example", 0b111, 0b1111111),
+        (day(1), "new.example", 0b11100, 0),
+        (day(0), "full.example", 2**128 - 1, 0),
+        (day(0), "one.example", 0, 1),
     ]
     rows = [
-        {"day": when, "host": host, "department": "", "user_bits": str(bits), "address_bits": "0"}
-        for when, host, bits in sketches
+        {"day": when, "host": host, "department": ""}
+        | {"user_bits": str(users), "address_bits": str(addresses)}
+        for when, host, users, addresses in sketches
     ]
     fill(con, "unknown_usage", rows)
     publish(con)

@@ -16,9 +16,44 @@ import rules
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("agent", "dashboard", "rules", "tests", "benchmarks")
-GROUND = {"agent.model", "agent.errors"}
-CELLARS = {"agent.cuts": "agent.parse"}
-"""Rooms under one stage, which nobody but that stage enters; as few as can be."""
+FLOW = (
+    "agent.cli",
+    "agent.scan",
+    "agent.show",
+    "agent.intake",
+    "agent.reading",
+    "agent.rulebook",
+)
+"""What brings stages together; each may use the rooms that stand after it, and every stage."""
+GROUND = ("agent.errors", "agent.model", "agent.sql", "agent.__init__")
+"""What every room stands on; these import nothing of ours."""
+CELLARS = {
+    "agent.parse": (
+        "cuts",
+        "each way to cut a line is SQL of its own, and knows nothing of fields",
+    ),
+    "agent.people": (
+        "directory subnets dates sheet csv_cells pseudonyms addresses",
+        "what an operator's files say is understood before anybody is placed",
+    ),
+    "agent.catalogue": (
+        "shelves entries rule_file host_names",
+        "to read rules and name every fault takes three times the room of a look-up",
+    ),
+    "agent.adoption": (
+        "thresholds",
+        "the numbers are data with faults of their own; the stage itself is SQL",
+    ),
+    "agent.demo.__init__": (
+        (
+            "truth stages operator_files logs rotation proxies resolvers layout days working_day "
+            "events performance plan cast scenario"
+        ),
+        "a story is told in scenes, and the truth must not come from the logs",
+    ),
+}
+"""Stage to the rooms under it, from the top down, and the reason that there are any: nobody but
+their stage enters, and each may use the rooms that stand after it."""
 DOORS = {"agent.cli", "dashboard.__main__", "dashboard.app"}
 """Where a program starts: the only modules that print or read the environment."""
 SIGNS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -58,9 +93,42 @@ def imports_of(module: str) -> Iterator[str]:
 
 
 def our_modules_in(names: Iterator[str]) -> set[str]:
-    """Keep the names that are modules of ours."""
+    """Keep the names that are modules of ours; a package goes by its ``__init__``."""
     known = set(modules(*OURS))
-    return {name for name in names if name in known}
+    return {room for name in names for room in (name, f"{name}.__init__") if room in known}
+
+
+def cellars_of(stage: str) -> list[str]:
+    """The rooms under a stage, from the top down."""
+    package = stage.removesuffix(".__init__") if stage.endswith(".__init__") else "agent"
+    rooms, _ = CELLARS.get(stage, ("", ""))
+    return [f"{package}.{room}" for room in rooms.split()]
+
+
+ABOVE = {cellar: stage for stage in CELLARS for cellar in cellars_of(stage)}
+STAGES = [room for room in modules("agent") if room not in {*FLOW, *GROUND, *ABOVE}]
+
+
+def below(module: str) -> set[str]:
+    """Every room of the agent that a module may import."""
+    if module in GROUND:
+        return set()
+    if module in FLOW:
+        return {*FLOW[FLOW.index(module) + 1 :], *STAGES, *GROUND}
+    rooms = cellars_of(ABOVE.get(module, module))
+    first = rooms.index(module) + 1 if module in ABOVE else 0
+    return {*rooms[first:], *GROUND}
+
+
+def house() -> str:
+    """Draw the agent from the door down to the ground."""
+    lines = [f"flow     {' → '.join(FLOW)}"]
+    for stage in STAGES:
+        lines.append(f"stage    {stage}")
+        if stage in CELLARS:
+            rooms, reason = CELLARS[stage]
+            lines.append(f"  below  {', '.join(rooms.split())}: {reason}")
+    return "\n".join([*lines, f"ground   {', '.join(GROUND)}"])
 
 
 def top(name: str) -> str:
@@ -68,18 +136,16 @@ def top(name: str) -> str:
     return name.split(".", maxsplit=1)[0]
 
 
+def test_every_room_of_the_agent_has_one_place() -> None:
+    """The house is drawn whole: see it with ``pytest -s -k one_place``."""
+    print(f"\n{house()}")  # noqa: T201 - pytest shows it when asked, or when the law is broken
+    assert sorted([*FLOW, *STAGES, *ABOVE, *GROUND]) == modules("agent")
+
+
 @pytest.mark.parametrize("module", modules("agent"))
 def test_imports_of_the_agent_go_down_only(module: str) -> None:
-    """The order is cli → scan → stages → model, errors; a stage never imports a stage."""
-    own = {cellar for cellar, stage in CELLARS.items() if stage == module}
-    below = {
-        "agent.__init__": set[str](),
-        "agent.model": set[str](),
-        "agent.errors": set[str](),
-        "agent.scan": set(modules("agent")) - {"agent.cli", "agent.scan", *CELLARS},
-        "agent.cli": set(modules("agent")) - {"agent.cli", *CELLARS},
-    }
-    assert our_modules_in(imports_of(module)) <= below.get(module, GROUND | own)
+    """From the door down the flow to the stages and the ground; a stage never imports a stage."""
+    assert our_modules_in(imports_of(module)) <= below(module), house()
 
 
 @pytest.mark.parametrize(("package", "stranger"), [("agent", "dashboard"), ("dashboard", "agent")])

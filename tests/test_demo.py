@@ -18,7 +18,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agent.catalogue import Catalogue, load_catalogue
-from agent.demo import LAST_DAY, Truth, stage_history, write_demo
+from agent.demo import write_demo
+from agent.demo.scenario import LAST_DAY
+from agent.demo.stages import stage_history
+from agent.demo.truth import Truth
 from agent.errors import LogError
 
 BERLIN = ZoneInfo("Europe/Berlin")

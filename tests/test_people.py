@@ -15,26 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.directory import ALWAYS, FOREVER, Directory, Stay, read_directory
 from agent.errors import LogError, StoreError, SundialError
-from agent.people import (
-    ALWAYS,
-    FOREVER,
-    Directory,
-    Pseudonyms,
-    Stay,
-    Subnet,
-    Subnets,
-    canonical,
-    load_key,
-    names_table,
-    network_of,
-    networks_table,
-    place,
-    read_directory,
-    read_subnets,
-    stored_names,
-    stored_subnets,
-)
+from agent.people import names_table, networks_table, place, stored_names, stored_subnets
+from agent.pseudonyms import Pseudonyms, canonical, load_key
+from agent.subnets import Subnet, Subnets, network_of, read_subnets
 
 MUSEUM = Path(__file__).parent / "museum" / "people"
 KEYS = Pseudonyms(b"k" * 32)
@@ -467,7 +452,8 @@ def test_the_longest_prefix_wins(
     )
     holding = [row for row in ranges if row.version == address.version and address in row]
     expected = str(max(holding, key=lambda row: row.prefixlen)) if holding else None
-    assert found.network_of(str(address)) == expected
+    answer = found.covering(str(address))
+    assert (answer.network if answer else None) == expected
 
 
 # The star
@@ -639,8 +625,9 @@ def test_tables_for_the_scan(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> 
     ranges = subnets(tmp_path, "10.1.0.0/16,Legal,,,", "10.2.0.0/16,,,x,")
     put(con, people, ranges)
     names = names_table(people, KEYS)
-    assert names.column_names == ["alias_key", "department", "valid_from", "valid_to"]
+    assert names.column_names == ["alias_key", "department", "valid_from", "valid_to", "person"]
     assert names.num_rows == 3 * 2 + 1
+    assert len(set(names["person"].to_pylist())) == 2
     assert sorted(names.to_pylist(), key=str) == sorted(stored_names(con).to_pylist(), key=str)
     assert names.schema == stored_names(con).schema
     assert networks_table(ranges).to_pylist() == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import decisions, panels, queries, text, widgets
+from dashboard.charts import Matrix
 from dashboard.decisions import Decision
 
 st.title("Which departments adopted what?", anchor=False)
@@ -21,6 +22,9 @@ st.caption(
     "A bar over a name: company-wide. Click a cell, an app or a department."
 )
 panels.strip(said)
+if not places:
+    widgets.teach_directory()
+    st.stop()
 
 stages: dict[str, set[str]] = {}
 for cell in cells:
@@ -42,6 +46,6 @@ else:
     everything = len(columns) <= panels.COLUMNS or st.sidebar.toggle(
         f"Show all {len(columns)} apps", key="all", bind="query-params"
     )
-    panels.the_map(places, columns, cells, everything, widgets.palette())
+    panels.the_map(Matrix(places, columns, cells), widgets.palette(), everything=everything)
     panels.change_list(queries.changes(store, chosen.week), chosen.week, widgets.this_week(store))
     panels.map_twin(cells, {row["app"]: row["name"] for row in columns})

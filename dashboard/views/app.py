@@ -6,18 +6,18 @@ import streamlit as st
 
 from dashboard import charts, panels, queries, text, widgets
 
-store = widgets.open_store()
+store = widgets.open_store("How did an app spread, and what is it used for?")
 week = widgets.this_week(store)
 apps = queries.apps(store)
 if not apps:
-    st.title("How did an app spread?", anchor=False)
+    st.title("How did an app spread, and what is it used for?", anchor=False)
     st.text("No catalogued app was seen in these logs yet.")
     st.stop()
 with st.sidebar:
-    app = widgets.choose("App", apps, "app", "name")
+    app = widgets.choose("App", {row["app"]: row["name"] for row in apps}, "app")
     history = queries.app_history(store, app or "")
-    places = [{"department": name} for name in sorted({row["department"] for row in history})]
-    place = widgets.choose("Department", places, "department", "department", "all departments", "at")
+    places = {name: name for name in sorted({row["department"] for row in history})}
+    place = widgets.choose("Department", places, "at", "all departments")
 head = next(row for row in apps if row["app"] == app)
 paint = widgets.palette()
 
@@ -33,11 +33,10 @@ if not history:
     st.text("Its hosts were seen, but nobody is known to have used it.")
 else:
     st.subheader("Share of covered people by department")
-    panels.multiples(history, weeks, place, paint)
+    panels.multiples(history, queries.coverage_history(store), place, paint)
     with st.expander("The same as a table"):
         now = [row for row in history if row["week"] == week]
-        widgets.table(now, panels.CELLS, "Adoption by department.", name="departments",
-                      opens=lambda row: (None, row["department"]))  # fmt: skip
+        widgets.table(now, panels.PLACES, opens=lambda row: (None, row["department"]))
 left, right = st.columns([1, 1], gap="large")
 with left:
     if history:

@@ -14,21 +14,22 @@ st.title("How much of the company do these numbers see?", anchor=False)
 health.answer(queries.summary(store, week), queries.meta(store), week)
 st.subheader("Coverage by department and week")
 history = queries.coverage_history(store)
-widgets.draw(charts.coverage_strip(history, widgets.palette()), "coverage")
-with st.expander("The same as a table"):
-    widgets.table(history, health.COVERAGE, "Coverage by department and week.", name="coverage")
+if not history:
+    widgets.teach_directory()
+else:
+    widgets.draw(charts.coverage_strip(history, widgets.palette()), "coverage")
+    with st.expander("The same as a table"):
+        widgets.table(history, health.COVERAGE)
 st.subheader("What these logs cannot tell, and what to change")
-for line, cure in health.blind_spots(
-    queries.sources(store), places, queries.placed(store, week), queries.meta(store)
-):
+for line, cure in health.blind_spots(queries.sources(store), places, queries.placed(store, week)):
     st.markdown(f"- {text.md(line)} **{text.md(cure)}**")
 st.subheader("Sources")
-widgets.table(queries.sources(store), health.SOURCES, "Sources of logs.", name="sources")
+widgets.table(queries.sources(store), health.SOURCES)
 st.subheader("Files")
-widgets.table(queries.files(store), health.FILES, "Log files.", name="files", most=8)
+widgets.table(queries.files(store), health.FILES)
 st.subheader("Lines that could not be read")
 rejects = queries.rejects(store)
 if not rejects:
     st.text("Every line was read.")
 else:
-    widgets.table(rejects, health.REJECTS, "Rejects by reason.", name="rejects", most=8)
+    widgets.table(rejects, health.REJECTS)

@@ -6,13 +6,18 @@ import streamlit as st
 
 from dashboard import panels, queries, text, widgets
 
-store = widgets.open_store()
+store = widgets.open_store("What does a department use?")
 week = widgets.this_week(store)
 places = queries.coverage(store, week)
+if not places:
+    st.title("What does a department use?", anchor=False)
+    widgets.teach_directory()
+    st.stop()
 with st.sidebar:
-    name = widgets.choose("Department", places, "department", "department") or ""
+    names = {row["department"]: row["department"] for row in places}
+    name = widgets.choose("Department", names, "department") or ""
 place = next(row for row in places if row["department"] == name)
-rows = queries.department_apps(store, name, week)
+rows = queries.department_apps(store, place["department"], week)
 
 st.title(f"What does {text.md(name)} use?", anchor=False)
 panels.department_line(place, week)

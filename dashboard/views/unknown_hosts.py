@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import queries, text, widgets
-from dashboard.widgets import Column
+from dashboard.widgets import Column, Table
 
-COLUMNS = (
+HOSTS = Table("unknown-hosts", "Hosts outside the catalogue.", most=18, columns=(
     Column("host", "Host", width="medium"),
     Column("people", "People", "people"),
     Column("reach", "Departments", "number"),
@@ -17,7 +17,7 @@ COLUMNS = (
     Column("bytes_out", "Sent out", "size"),
     Column("first_seen", "First seen", "day"),
     Column("last_seen", "Last seen", "day"),
-)
+))  # fmt: skip
 
 st.title("What do people use that the catalogue does not know?", anchor=False)
 store = widgets.open_store()
@@ -42,9 +42,8 @@ left = [row for row in rows if asked.lower() in row["host"].lower() and row["rea
 if not left:
     st.text(f"The filters hide all {len(rows)} hosts.")
 else:
-    for row in left:
-        row["where"] = text.listed(row["departments"], 2)
-    widgets.table(left, COLUMNS, "Hosts outside the catalogue.", name="unknown-hosts", most=18)
+    said = [{**row, "where": text.listed(row["departments"], 2)} for row in left]
+    widgets.table(said, HOSTS)
 st.caption(
     "Machine-made names are folded to one. Many are advertising or infrastructure; one that people "
     "of several departments sign in to is worth an entry in the catalogue."

@@ -1,0 +1,286 @@
+"""Takes log files into the store: which file is which, what is new in it, what its lines say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from agent import detect, files, parse, reading, rollup, store
+from agent.errors import LogError, Problem
+from agent.model import Format
+from agent.settings import Settings, SourceSetting
+
+SECONDS = 30.0
+"""What a scan that is killed has to read again, at most."""
+_SAMPLE = 160
+"""Characters of a rejected line that are kept, every letter and digit masked."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a scan has done so far; the same object grows until the scan ends."""
+
+    stage: str = "reading"
+    file: str = ""
+    files: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    lines: int = 0
+    events: int = 0
+    rejects: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    seconds: float = 0.0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    """What is worth saying and nothing to mend."""
+    progress: Callable[[Report], None] = lambda _: None
+    """Called a few times a second."""
+
+    def tell(self, stage: str, file: str = "") -> None:
+        """Tell what goes on now."""
+        self.stage, self.file = stage, file
+        self.progress(self)
+
+
+class Intake:
+    """Reads one log file after the other and flushes what they say into the store."""
+
+    def __init__(  # noqa: PLR0913 - where from, how, where to: each by its name
+        self,
+        con: duckdb.DuckDBPyConnection,
+        *,
+        rolled: rollup.Rollup,
+        kept: store.Store,
+        known: Mapping[str, Format],
+        settings: Settings,
+        report: Report,
+    ) -> None:
+        """Cut lines in ``con`` as ``known`` formats say, group in ``rolled``, keep in ``kept``."""
+        self._con, self._rollup, self._store, self._known = con, rolled, kept, known
+        self._settings, self._report = settings, report
+        self._ledger = kept.ledger()
+        self._present: set[str] = set()
+        self._changed: dict[int, store.Ledger] = {}
+        self._rejects: list[store.Reject] = []
+        self._usual: dict[str, str] = {}
+        self._done = 0
+        self._began = self._flushed = time.monotonic()
+
+    def read_all(self, logs: Sequence[files.LogFile]) -> None:
+        """Read what is new in some files; a problem with one is reported and not raised."""
+        self._present = {log.name for log in logs}
+        self._report.bytes_total = sum(log.size for log in logs)
+        for log in logs:
+            self._report.tell("reading", log.name)
+            try:
+                self._read(log)
+            except LogError as error:
+                self._report.problems.extend(error.problems)
+                self._report.skipped += 1
+            self._done += log.size
+            self._report.bytes_done = self._done
+            self._report.files += 1
+        self._flush()
+
+    def _read(self, log: files.LogFile) -> None:
+        head = files.head(log)
+        if not head:
+            self._report.notes.append(Problem(log.name, "is empty."))
+            return
+        row = self._recognise(log, head)
+        if row is None:
+            self._report.unchanged += 1
+            return
+        before = (row.consumed, row.tail_lines, row.status)
+        _forget_tail(row)
+        setting = next((s for s in self._settings.sources if files.matches(log, s.match)), None)
+        try:
+            plan = self._plan(log, head, row, setting)
+        except LogError as error:
+            row.source = setting.name if setting else _folder(log) or None
+            self._note(row, log, "skipped", error.problems[0].message)
+            raise
+        row.format, row.also = plan.format.name, [other.name for other in plan.also]
+        row.source = setting.name if setting else _folder(log) or row.format
+        self._usual[row.source] = row.format
+        self._lines(log, row, plan)
+        status, note = self._outcome(log, row)
+        if row.firm and before == (row.consumed, 0, status) and row.path in self._present:
+            self._report.unchanged += 1  # a copy of a file that is still there
+        else:
+            self._note(row, log, status, note)
+
+    def _recognise(self, log: files.LogFile, head: bytes) -> store.Ledger | None:
+        """Return the ledger row to go on with, an old or a new one; None where nothing is new.
+
+        A file is what it holds: a log that was renamed, packed, copied or has grown is itself.
+        """
+        start = files.identity(head)
+        digests = files.digests(start, {row.head_length for row in self._ledger})
+        same = [row for row in self._ledger if digests.get(row.head_length) == row.head_digest]
+        stamp = (log.size, _naive(log.modified))
+        if any((row.size, row.modified) == stamp and row.status in _ENDED for row in same):
+            return None
+        shorter = False
+        for row in sorted(same, key=lambda row: -row.consumed):
+            found = files.tail_digest(log, row.consumed) if row.consumed else ""
+            if found == row.tail_digest:
+                if row.file_id in self._changed and not row.firm:
+                    self._flush()  # what is provisional is replaced in the store, not in a batch
+                row.head_length, row.head_digest = len(start), files.digest(start)
+                return row
+            shorter = shorter or not found
+        if shorter:
+            return None
+        number = store.next_id(self._ledger)
+        return store.Ledger(number, None, log.name, None, len(start), files.digest(start))
+
+    def _plan(
+        self,
+        log: files.LogFile,
+        head: bytes,
+        row: store.Ledger,
+        setting: SourceSetting | None,
+    ) -> reading.Plan:
+        """Return how to read a file: as asked, else as it was read before, else as it looks."""
+        zone = (setting.timezone if setting else None) or self._settings.days
+        forced = self._settings.format or (setting.format if setting else None)
+        if forced is None and row.consumed and {row.format, *row.also} <= self._known.keys():
+            also = tuple(self._known[name] for name in row.also)
+            found = detect.Answer(self._known[row.format or ""], also=also)
+        elif forced is not None:
+            found = detect.Answer(self._known[forced])
+        else:
+            usual = self._usual.get(setting.name if setting else _folder(log))
+            found = reading.answer(self._con, log, head, self._known, usual)
+        plan = reading.plan(log, head, found, zone)
+        if row.consumed and row.layout and row.format == plan.format.name:
+            return replace(plan, reading=replace(plan.reading, columns=tuple(row.layout)))
+        return plan
+
+    def _lines(self, log: files.LogFile, row: store.Ledger, plan: reading.Plan) -> None:
+        before, began, then = row.seconds, time.monotonic(), plan.reading
+        for block in files.ahead(files.blocks(log, row.consumed, row.lines + 1, files.BLOCK)):
+            tail = None if block.terminated else row.file_id
+            for table, now in reading.stretches(plan.format, block.text, block.first_line, then):
+                self._count(row, table, replace(plan, reading=now), tail)
+                then = now
+            if block.terminated:
+                row.consumed, row.tail_digest = block.end, files.digest(block.trail)
+                row.layout = list(then.columns)
+            row.bytes, row.seconds = block.end, before + time.monotonic() - began
+            self._report.bytes_done = self._done + min(log.position, log.size)
+            self._report.seconds = time.monotonic() - self._began
+            self._report.tell("reading", log.name)
+            if self._rollup.full or time.monotonic() - self._flushed > SECONDS:
+                self._note(row, log, "open", None)
+                self._flush()
+
+    def _count(
+        self, row: store.Ledger, table: pa.Table, plan: reading.Plan, tail: int | None
+    ) -> None:
+        """Roll some lines up; add how they came out to the ledger row and the report."""
+        self._con.register("lines", table)
+        events = parse.events_sql(plan.format, plan.reading)
+        bare = replace(plan.reading, columns=())
+        also = [parse.events_sql(other, bare, "rejected") for other in plan.also]
+        counts = self._rollup.add(events, row.source or "", tail, also)
+        rejects = sum(lines for lines, _ in counts.rejects.values())
+        row.lines += counts.lines
+        row.events += counts.events
+        row.rejects += rejects
+        if tail is None:
+            _witness(row, counts)
+        else:
+            row.tail_lines, row.tail_events, row.tail_rejects = counts.lines, counts.events, rejects
+        self._report.lines += counts.lines
+        self._report.events += counts.events
+        self._report.rejects += rejects
+        for reason, (lines, first) in counts.rejects.items():
+            sample = _masked(table["line"][first - table["line_no"][0].as_py()].as_py())
+            self._rejects.append(store.Reject(row.file_id, reason, lines, first, sample, tail))
+
+    def _outcome(self, log: files.LogFile, row: store.Ledger) -> tuple[str, str | None]:
+        """Return status and note of a file that was read; report what went wrong."""
+        if row.rejects and not row.events:
+            note = f"none of its {row.lines:,} lines could be read as {row.format}"
+            cure = "see 'sundial parse', or name another format with --format"
+            # All is provisional: the next scan may know better.
+            row.consumed, row.tail_digest, row.layout = 0, "", []
+            status = "skipped"
+        elif log.truncated:
+            note = f"{log.truncated} after {row.lines:,} lines"
+            cure = "those are stored, the rest will be read when the file is complete"
+            status = "truncated"
+        else:
+            return "read", None if row.events else "holds no event"
+        self._report.problems.append(Problem(log.name, f"{note}; {cure}."))
+        return status, note
+
+    def _note(self, row: store.Ledger, log: files.LogFile, status: str, note: str | None) -> None:
+        row.path, row.status, row.note = log.name, status, note
+        row.size, row.modified = log.size, _naive(log.modified)
+        row.scanned_at = _naive(datetime.now(UTC))
+        if all(row is not known for known in self._ledger):
+            self._ledger.append(row)
+        self._changed[row.file_id] = row
+
+    def _flush(self) -> None:
+        """Put everything that was gathered into the store, all or nothing."""
+        if self._changed:
+            self._store.merge(self._rollup.take(), list(self._changed.values()), self._rejects)
+            self._changed, self._rejects = {}, []
+        self._flushed = time.monotonic()
+
+
+_ENDED = {"read", "truncated"}
+"""States of a file that is not looked into again until it changes."""
+
+
+def _forget_tail(row: store.Ledger) -> None:
+    """Take back what is provisional: it is read again now."""
+    if not row.consumed:
+        row.lines = row.events = row.rejects = 0
+        row.first_seen = row.last_seen = None
+    else:
+        row.lines -= row.tail_lines
+        row.events -= row.tail_events
+        row.rejects -= row.tail_rejects
+    row.tail_lines = row.tail_events = row.tail_rejects = 0
+
+
+def _witness(row: store.Ledger, counts: rollup.Counts) -> None:
+    """Add what some lines show of their file."""
+    row.has_user |= counts.has_user
+    row.has_client |= counts.has_client
+    row.has_bytes |= counts.has_bytes
+    row.first_seen = min(filter(None, (row.first_seen, counts.first_seen)), default=None)
+    row.last_seen = max(filter(None, (row.last_seen, counts.last_seen)), default=None)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+def _folder(log: files.LogFile) -> str:
+    """Return the first folder of a file's name below the scanned folder: its source by default."""
+    return log.name.partition("/")[0] if "/" in log.name else ""
+
+
+def _masked(line: str) -> str:
+    r"""Return the shape of a line: letters and digits are personal, their places are not.
+
+    >>> _masked("10.1.2.3 asmith /a?b=c é\\u202e")
+    '99.9.9.9 xxxxxx /x?x=x x?'
+    """
+    shape = (
+        "9" if c.isdigit() else "x" if c.isalpha() else c if " " <= c < "\x7f" else "?"
+        for c in line[:_SAMPLE].rstrip()
+    )
+    return "".join(shape)

@@ -1,0 +1,121 @@
+"""Clear names to keys that nobody can turn back: one spelling of a user, one secret of a store.
+
+Clear names stay in the process that reads them: what reaches a table is an HMAC of the canonical
+spelling, under a secret that lies beside the store.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.addresses import parse_address
+from agent.errors import Problem, StoreError
+
+_KEY_BYTES: Final = 32
+_KEY_CHARACTERS: Final = 32
+
+
+def load_key(folder: Path) -> bytes:
+    """Return the secret in ``folder/pseudonym.key`` (32 random bytes), made on first use.
+
+    Raises StoreError when the key cannot be read or made, is too short, or is open to others.
+    """
+    path = folder / "pseudonym.key"
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        text = f"cannot be used: {error.strerror}. Its owner must be able to read and write it."
+        raise StoreError(Problem(str(path), text)) from error
+    if len(key) < _KEY_BYTES:
+        text = (
+            f"has {len(key)} bytes and needs {_KEY_BYTES}. Restore it from a backup; "
+            "under another key nobody is recognised."
+        )
+        raise StoreError(Problem(str(path), text))
+    if os.name == "posix" and mode & 0o077:
+        text = f"is open to others (mode {mode & 0o777:04o}). Run chmod 600 on it."
+        raise StoreError(Problem(str(path), text))
+    return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a rename, a link never replaces the key of a process that was faster.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def canonical(user: str) -> str:
+    r"""Return the one spelling under which a user name is known.
+
+    >>> canonical("ACME\\Alice"), canonical("acme/alice "), canonical("Alice@Acme.com")
+    ('alice', 'alice', 'alice@acme.com')
+    """
+    if user.isascii():
+        text = user.strip().lower()
+    else:
+        # NFKC undoes some of what casefold did, so one round is no fixed point.
+        text = _compatible(_compatible(unicodedata.normalize("NFD", user))).strip()
+    return text.replace("/", "\\").rpartition("\\")[2].strip() or text
+
+
+def _compatible(text: str) -> str:
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+def local_part(spelling: str) -> str | None:
+    """Return the canonical spelling of what stands before the @, None where nothing does.
+
+    >>> local_part("alice@acme.com"), local_part("alice"), local_part("@acme.com")
+    ('alice', None, None)
+    """
+    local, at, _ = spelling.partition("@")
+    return canonical(local) or None if at else None
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """Turns clear names and addresses into keys that only the holder of the secret can make."""
+
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Keep the secret out of tracebacks and logs."""
+        return "Pseudonyms(...)"
+
+    def user(self, text: str) -> tuple[str, str | None]:
+        """Return the key of a user name, and of the part before its @ where it has one."""
+        spelling = canonical(text)
+        local = local_part(spelling)
+        return self.spelling(spelling), local and self.spelling(local)
+
+    def spelling(self, canonical_user: str) -> str:
+        """Return the key of a user name that is in its canonical spelling already."""
+        return self._digest("user", canonical_user)
+
+    def address(self, text: str) -> str:
+        """Return the key of an address; all spellings of one address have the same key."""
+        return self._digest("address", str(parse_address(text) or text.strip().casefold()))
+
+    def _digest(self, kind: str, text: str) -> str:
+        message = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self.key, message, "sha256").hex()[:_KEY_CHARACTERS]

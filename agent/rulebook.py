@@ -1,0 +1,90 @@
+"""All that is known before a log is opened, loaded together: formats, apps and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from agent import adoption, catalogue, formats, parse
+from agent.errors import Problem, RulesError
+from agent.model import Format
+
+_Loaded = TypeVar("_Loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Formats by name, the catalogue, and what counts as adoption."""
+
+    formats: Mapping[str, Format]
+    catalogue: catalogue.Catalogue
+    thresholds: adoption.Thresholds
+
+
+def load_rules(extra: Sequence[Path] = ()) -> Rules:
+    """Load the shipped rules, and over them those of an operator's folders.
+
+    Such a folder holds ``formats``, ``apps`` or both. Raises RulesError with every problem.
+    """
+    problems: list[Problem] = []
+
+    def load(read: Callable[[], _Loaded]) -> _Loaded | None:
+        try:
+            return read()
+        except RulesError as error:
+            problems.extend(error.problems)
+            return None
+
+    problems.extend(
+        Problem(str(folder), "holds neither apps nor formats; it is no folder of rules.")
+        for folder in extra
+        if not any((folder / part).is_dir() for part in ("apps", "formats"))
+    )
+    known = load(lambda: load_formats(extra))
+    book = load(lambda: catalogue.load_catalogue(extra=_holding("apps", extra)))
+    thresholds = load(adoption.load_thresholds)
+    if problems or known is None or book is None or thresholds is None:
+        raise RulesError(problems)
+    return Rules(known, book, thresholds)
+
+
+def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
+    """Load the shipped formats, and over them those of an operator's folders."""
+    folders = _holding("formats", extra)
+    return formats.load_formats(extra=[folder / "formats" for folder in folders])
+
+
+def no_such_format(name: str, where: str, known: Mapping[str, Format]) -> Problem:
+    """Return what to say of a format that nobody knows; ``where`` it was named."""
+    hint = formats.hint(name, known)
+    lists = "'sundial formats' lists them."
+    return Problem(where, f'"{name}" is no known format.{hint} {lists}')
+
+
+def spelling(host: str) -> str:
+    """Return a host, or the host of a URL, as the catalogue writes it; else what stands there."""
+    return parse.clean_host(host.partition("://")[2] or host) or host
+
+
+def summary(rules: Rules) -> str:
+    """Return how many rules there are."""
+    samples = sum(len(one.samples) for one in rules.formats.values())
+    return (
+        f"{len(rules.formats)} formats with {samples} samples, {len(rules.catalogue.apps)} apps "
+        f"in {len(rules.catalogue.categories)} categories"
+    )
+
+
+def prove(rules: Rules) -> list[Problem]:
+    """Run every sample of every format and return what comes out differently."""
+    with closing(duckdb.connect()) as con:
+        return parse.check_samples(con, rules.formats.values())
+
+
+def _holding(part: str, folders: Sequence[Path]) -> list[Path]:
+    return [folder for folder in folders if (folder / part).is_dir()]

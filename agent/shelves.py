@@ -1,0 +1,149 @@
+"""Folders of categories and apps, the shipped ones and an operator's, read into one collection.
+
+Nothing is raised before everything was read, so that one run names every problem of every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from agent.entries import EntryReader, is_app_id
+from agent.errors import Problem, RulesError, nearest, unknown_key
+from agent.model import App, Evidence, Signal
+from agent.rule_file import RuleFile
+
+_CATEGORY_KEYS = ("name", "description")
+_CUSTOM_SIGNALS = tuple(signal.value for signal in Signal if signal.evidence is not Evidence.USE)
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One shelf of the catalogue, as the dashboard names it."""
+
+    id: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """Every category and app that the folders hold, once nothing is wrong with them."""
+
+    apps: Mapping[str, App]
+    trims: Mapping[str, tuple[str, ...]]
+    """App id to the endings that its tenants' labels lose."""
+    categories: Mapping[str, Category]
+    labels: Mapping[str, Signal]
+    """Labels of any app's hosts that tell a signal of their own, # for digits."""
+    version: str
+    """A short digest of the content, the same wherever the same rules are read."""
+
+
+class ShelfReader:
+    """The rules while they are being read: what holds so far, and what is wrong."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._categories: dict[str, Category] = {}
+        self._not_tenants: set[str] = set()
+        self._labels: dict[str, Signal] = {}
+        self._apps: dict[str, App] = {}
+        self._trims: dict[str, tuple[str, ...]] = {}
+        self._files: dict[str, RuleFile] = {}
+        self._content: dict[str, object] = {}
+
+    def read(self, folder: Traversable | Path, where: str) -> None:
+        """Read one folder: categories.toml where there is one, then every apps/<category>.toml.
+
+        ``where`` is what messages call the folder.
+        """
+        shelf = folder.joinpath("categories.toml")
+        page = RuleFile(f"{where}/categories.toml", self._problems)
+        if shelf.is_file():
+            self._read_categories(page, page.tables(shelf))
+        elif not self._categories:
+            page.say(None, "there is no such file; rules start with it")
+        drawer = folder.joinpath("apps")
+        if not drawer.is_dir():
+            missing = "there is no such folder; apps live in it"
+            self._problems.append(Problem(f"{where}/apps", missing))
+            return
+        here: dict[str, str] = {}
+        for file in sorted(drawer.iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith(".toml"):
+                page = RuleFile(f"{where}/apps/{file.name}", self._problems)
+                self._read_apps(page, file, here)
+
+    def shelves(self) -> Shelves:
+        """Return what was read. Raises RulesError with every problem of every folder."""
+        self._check_owners()
+        if self._problems:
+            raise RulesError(self._problems)
+        content = [
+            self._content,
+            {shelf.id: [shelf.name, shelf.description] for shelf in self._categories.values()},
+            sorted(self._not_tenants),
+            self._labels,
+        ]
+        text = json.dumps(content, sort_keys=True)
+        version = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+        return Shelves(self._apps, self._trims, self._categories, self._labels, version)
+
+    def _read_categories(self, file: RuleFile, tables: dict[str, object]) -> None:
+        self._not_tenants.update(file.labels(tables.pop("not_tenants", []), "not_tenants"))
+        self._read_labels(file, tables.pop("label_signals", {}))
+        for key, table in tables.items():
+            if not isinstance(table, dict):
+                file.say(key, unknown_key(key, ("not_tenants", "label_signals")))
+                continue
+            file.keys(table, _CATEGORY_KEYS, key)
+            self._categories[key] = Category(
+                key, *(file.text(table, name, key) for name in _CATEGORY_KEYS)
+            )
+
+    def _read_labels(self, file: RuleFile, table: object) -> None:
+        if not isinstance(table, dict):
+            file.say("label_signals", "must be a table of signal = [labels]")
+            return
+        for key, value in table.items():
+            place = f"label_signals.{key}"
+            if key in _CUSTOM_SIGNALS:
+                self._labels |= dict.fromkeys(file.labels(value, place), Signal(key))
+            else:
+                file.say(place, unknown_key(key, _CUSTOM_SIGNALS))
+
+    def _read_apps(self, file: RuleFile, path: Traversable | Path, here: dict[str, str]) -> None:
+        """Read the apps of one category; ``here`` holds the file of each id of this folder."""
+        category = path.name.removesuffix(".toml")
+        if category not in self._categories:
+            cure = nearest(category, self._categories)
+            file.say(None, f'"{category}" is not a category of categories.toml.{cure}')
+        not_tenants = frozenset(self._not_tenants | self._labels.keys())
+        reader = EntryReader(file, category, self._categories.keys(), not_tenants)
+        for app_id, table in file.tables(path).items():
+            if not isinstance(table, dict):
+                file.say(app_id, "must stand under an app, as in [slack]")
+            elif not is_app_id(app_id):
+                file.say(app_id, "an app id is made of a-z, 0-9, _ and -")
+            elif app_id in here:
+                file.say(app_id, f"this id is taken in {here[app_id]}; ids are unique")
+            else:
+                here[app_id] = file.where
+                entry = reader.entry(app_id, table)
+                self._apps[app_id], self._trims[app_id] = entry.app, entry.trim
+                self._files[app_id], self._content[app_id] = file, [category, table]
+
+    def _check_owners(self) -> None:
+        owners: dict[str, str] = {}
+        for app in self._apps.values():
+            for host in dict.fromkeys([*(host for host, _ in app.hosts), *app.tenant_under]):
+                other = owners.setdefault(host, app.id)
+                if other != app.id:
+                    where = self._files[other].where
+                    message = f'"{host}" belongs to {other} ({where}); one app a host'
+                    self._files[app.id].say(app.id, message)

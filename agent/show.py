@@ -1,0 +1,91 @@
+"""The events of one log file as they stand in it, clear names included, for eyes and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from agent import detect, files, parse, reading
+from agent.errors import LogError, Problem
+from agent.model import FIELDS, Format
+
+Event = dict[str, Any]
+
+
+def events(
+    path: Path, known: Mapping[str, Format], forced: str | None, timezone: str
+) -> Iterator[Event]:
+    """Yield each event of one file as a dictionary, in the order of its lines; store nothing.
+
+    Raises LogError when the file cannot be read, or its format is not known.
+    """
+    log = _one(path)
+    with closing(reading.connect()) as con:
+        con.execute("SET preserve_insertion_order = true")
+        head = files.head(log)
+        if not head:
+            return
+        if forced is None:
+            found = reading.answer(con, log, head, known)
+        else:
+            found = detect.Answer(known[forced])
+        plan = reading.plan(log, head, found, timezone)
+        then = plan.reading
+        for block in files.blocks(log):
+            for table, now in reading.stretches(plan.format, block.text, block.first_line, then):
+                yield from _events(con, table, replace(plan, reading=now))
+                then = now
+    if log.truncated:
+        raise LogError(Problem(log.name, f"{log.truncated}; its complete lines were printed."))
+
+
+def _one(path: Path) -> files.LogFile:
+    problems: list[Problem] = []
+    found = list(files.find([path], problems))
+    if len(found) != 1:
+        several = f"holds {len(found)} files; name one of them."
+        raise LogError(problems or Problem(str(path), several))
+    return found[0]
+
+
+def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan) -> Iterator[Event]:
+    """Yield the events of some lines; what one format rejects is shown to the next."""
+    con.register("lines", table)
+    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(plan.format, plan.reading, 'lines')}")
+    bare = replace(plan.reading, columns=())
+    for other in plan.also:
+        if not con.execute("SELECT count(*) FROM piece WHERE NOT taken").fetchall()[0][0]:
+            break
+        left = "(SELECT lines.* FROM lines JOIN piece USING (line_no) WHERE NOT taken)"
+        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, bare, left)}")
+        con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
+        con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
+    names = ("line", *FIELDS, "format")
+    found = con.sql(f"SELECT {_COLUMNS} FROM piece WHERE outcome IS NULL ORDER BY line_no")
+    for batch in found.to_arrow_reader():
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield _plain(dict(zip(names, row, strict=True)))
+
+
+_COLUMNS = ", ".join(("line_no", *(f'"{name}"' for name in FIELDS), "format"))
+
+
+def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
+    return (
+        f"SELECT *, '{log_format.name}' AS format, "
+        f"outcome IS NULL OR outcome = '{parse.OTHER}' AS taken "
+        f"FROM ({parse.events_sql(log_format, then, relation)})"
+    )
+
+
+def _plain(row: Event) -> Event:
+    row["ts"] = f"{row['ts'].isoformat()}+00:00"
+    row["host"] = parse.clean_host(row["host"])
+    row["client"] = parse.clean_address(row["client"]) or row["client"]
+    return row

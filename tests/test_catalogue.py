@@ -1,0 +1,531 @@
+"""Laws over every app entry, a museum of broken ones, and what a look-up promises."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tldextract import TLDExtract
+
+from agent.catalogue import Catalogue, load_catalogue
+from agent.entries import APP_KEYS, HOST_KEYS
+from agent.errors import RulesError
+from agent.model import Evidence, Signal
+
+RULES = Path(__file__).parents[1] / "rules"
+MUSEUM = Path(__file__).parent / "museum" / "apps"
+LONGEST_ENTRY = 15
+LONGEST_LINE = 160
+
+FURNITURE = """
+connect.facebook.net static.xx.fbcdn.net scontent.xx.fbcdn.net an.facebook.com pixel.facebook.com
+staticxx.facebook.com px.ads.linkedin.com snap.licdn.com platform.linkedin.com media.licdn.com
+dc.ads.linkedin.com platform.twitter.com syndication.twitter.com analytics.twitter.com t.co
+pbs.twimg.com cdn.syndication.twimg.com static.ads-twitter.com platform.x.com analytics.tiktok.com
+ct.pinterest.com assets.pinterest.com i.pinimg.com tr.snapchat.com sc-static.net alb.reddit.com
+www.redditstatic.com i.redd.it i.ytimg.com rr3---sn-abc.googlevideo.com www.youtube-nocookie.com
+player.vimeo.com i.vimeocdn.com fast.wistia.com fast.wistia.net c.disquscdn.com referrer.disqus.com
+static.zdassets.com ekr.zdassets.com v2.zopim.com widget.intercom.io js.intercomcdn.com
+api-iam.intercom.io js.driftt.com client.crisp.chat embed.tawk.to cdn.livechatinc.com
+embed.typeform.com assets.calendly.com apis.google.com secure.gravatar.com platform.instagram.com
+scontent.cdninstagram.com js.hs-scripts.com js.hsforms.net track.hubspot.com chimpstatic.com
+w.soundcloud.com widget.trustpilot.com apps.bazaarvoice.com siteintercept.qualtrics.com
+static.hotjar.com munchkin.marketo.net jsd-widget.atlassian.com cdn.jwplayer.com
+players.brightcove.net static.klaviyo.com pixel.wp.com stats.wp.com slackb.com a.slack-edge.com
+""".split()
+"""Hosts that any web page may load: they never make an adopter."""
+
+PAGE = """
+connect.facebook.net staticxx.facebook.com platform.twitter.com syndication.twitter.com
+cdn.syndication.twimg.com pbs.twimg.com platform.linkedin.com snap.licdn.com px.ads.linkedin.com
+px4.ads.linkedin.com analytics.tiktok.com ct.pinterest.com assets.pinterest.com log.pinterest.com
+www.youtube-nocookie.com i.ytimg.com yt3.ggpht.com youtubei.googleapis.com player.vimeo.com
+f.vimeocdn.com fast.wistia.com embed-ssl.wistia.com geo.dailymotion.com s1.dmcdn.net
+w.soundcloud.com widget.sndcdn.com players.brightcove.net edge.api.brightcove.com cdn.jwplayer.com
+content.jwplatform.com jwpltx.com c.disquscdn.com referrer.disqus.com links.services.disqus.com
+0.gravatar.com secure.gravatar.com i0.wp.com stats.wp.com widgets.wp.com apis.google.com
+fonts.googleapis.com www.googletagmanager.com www.google-analytics.com
+securepubads.g.doubleclick.net d1a2b3.cloudfront.net cdn.jsdelivr.net cdnjs.cloudflare.com
+static.zdassets.com ekr.zdassets.com widget.intercom.io js.intercomcdn.com client.crisp.chat
+embed.tawk.to va.tawk.to js.driftt.com cdn.livechatinc.com code.tidio.co js.hs-scripts.com
+js.hs-analytics.net forms.hsforms.com static.klaviyo.com chimpstatic.com widget.trustpilot.com
+apps.bazaarvoice.com
+staticw2.yotpo.com static.elfsight.com script.hotjar.com zn1abc.siteintercept.qualtrics.com
+media.giphy.com i.imgur.com e.infogram.com datawrapper.dwcdn.net flo.uri.sh cdpn.io
+sdk.iad-03.braze.com browser.sentry-cdn.com o123.ingest.sentry.io munchkin.marketo.net
+images.unsplash.com bat.bing.com static.cloudflareinsights.com example.com
+""".split()
+"""What a news site, a shop and a blog load beside their own pages."""
+
+SESSIONS = {
+    "slack": "app.slack.com acme.slack.com acme.enterprise.slack.com files.slack.com",
+    "microsoft_teams": "teams.microsoft.com teams.live.com eu-api.asm.skype.com",
+    "zoom": "zoom.us us02web.zoom.us acme.zoom.us",
+    "webex": "acme.webex.com idbroker.webex.com",
+    "google_meet": "meet.google.com",
+    "google_chat": "chat.google.com",
+    "google_drive": "drive.google.com docs.google.com",
+    "gmail": "mail.google.com",
+    "youtube": "www.youtube.com studio.youtube.com youtu.be",
+    "facebook": "www.facebook.com m.facebook.com web.facebook.com rupload.facebook.com",
+    "messenger": "www.messenger.com edge-chat.facebook.com",
+    "meta_business_suite": "business.facebook.com",
+    "instagram": "www.instagram.com",
+    "whatsapp": "web.whatsapp.com mmg.whatsapp.net",
+    "threads": "www.threads.com",
+    "linkedin": "www.linkedin.com de.linkedin.com realtime.www.linkedin.com",
+    "x": "x.com mobile.twitter.com upload.x.com",
+    "reddit": "www.reddit.com old.reddit.com",
+    "tiktok": "www.tiktok.com",
+    "telegram": "web.telegram.org t.me",
+    "discord": "discord.com discord.gg",
+    "sharepoint": "acme.sharepoint.com acme-my.sharepoint.com",
+    "onedrive": "onedrive.live.com",
+    "outlook": "outlook.office.com outlook.live.com",
+    "microsoft_forms": "forms.office.com",
+    "microsoft_whiteboard": "whiteboard.office.com",
+    "viva_engage": "engage.cloud.microsoft www.yammer.com",
+    "microsoft_copilot": "copilot.microsoft.com",
+    "microsoft_entra": "login.microsoftonline.com",
+    "google_account": "accounts.google.com",
+    "okta": "acme.okta.com acme-admin.okta.com",
+    "atlassian_cloud": "acme.atlassian.net",
+    "trello": "trello.com",
+    "loom": "www.loom.com",
+    "asana": "app.asana.com",
+    "monday": "acme.monday.com",
+    "notion": "www.notion.so acme.notion.site",
+    "miro": "miro.com",
+    "figma": "www.figma.com",
+    "dropbox": "www.dropbox.com content.dropboxapi.com",
+    "box": "acme.app.box.com upload.box.com",
+    "wetransfer": "wetransfer.com acme.wetransfer.com",
+    "zendesk": "acme.zendesk.com",
+    "intercom": "app.intercom.com",
+    "circle": "acme.circle.so app.circle.so",
+    "mighty_networks": "acme.mn.co",
+    "discourse": "acme.discourse.group",
+    "hootsuite": "hootsuite.com",
+    "typeform": "acme.typeform.com admin.typeform.com",
+    "chatgpt": "chatgpt.com",
+    "claude": "claude.ai",
+    "github": "github.com gist.github.com",
+    "airtable": "airtable.com",
+    "zapier": "zapier.com",
+}
+"""What a person's browser or client asks for while an app is being used."""
+
+TENANTS = {
+    "acme.slack.com": "acme",
+    "acme.enterprise.slack.com": "acme",
+    "app.slack.com": None,
+    "files.slack.com": None,
+    "acme-my.sharepoint.com": "acme",
+    "acme-admin.sharepoint.com": "acme",
+    "acme-admin.okta.com": "acme",
+    "acme.zoom.us": "acme",
+    "us02web.zoom.us": None,
+    "us06web.zoom.us": None,
+    "zoom.us": None,
+    "acme.app.box.com": "acme",
+    "app.box.com": None,
+    "acme.ent.box.com": "acme",
+    "acme.webhook.office.com": "acme",
+    "acme.atlassian.net": "acme",
+    "www.acme.notion.site": "acme",
+    "acme.zendesk.com": "acme",
+    "static.zdassets.com": None,
+    "infra.webex.com": None,
+    "acme.mn.co": "acme",
+    "eu.acme.hivebrite.com": "acme",
+    "acme.us.hivebrite.com": "acme",
+    "_dmarc.slack.com": None,
+}
+
+MACHINE = {
+    "hooks.slack.com": ("slack", Signal.WEBHOOK),
+    "api.slack.com": ("slack", Signal.API),
+    "graph.facebook.com": ("facebook", Signal.API),
+    "acme.webhook.office.com": ("microsoft_teams", Signal.WEBHOOK),
+    "hooks.zapier.com": ("zapier", Signal.WEBHOOK),
+    "hook.eu1.make.com": ("make", Signal.WEBHOOK),
+    "api.openai.com": ("chatgpt", Signal.API),
+    "api.telegram.org": ("telegram", Signal.API),
+    "api.notion.com": ("notion", Signal.API),
+    "graph.microsoft.com": ("microsoft_365", Signal.API),
+}
+
+
+@cache
+def shipped() -> Catalogue:
+    return load_catalogue()
+
+
+@cache
+def public_suffixes() -> TLDExtract:
+    return TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+@cache
+def entries() -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    """Every shipped entry as (category, id, table), read without the loader."""
+    return tuple(
+        (file.stem, app, table)
+        for file in sorted((RULES / "apps").glob("*.toml"))
+        for app, table in tomllib.loads(file.read_text(encoding="utf-8")).items()
+    )
+
+
+def suffixes() -> list[str]:
+    return [host for app in shipped().apps.values() for host, _ in app.hosts]
+
+
+# Laws over all entries.
+
+
+def test_the_catalogue_is_as_wide_as_promised() -> None:
+    assert len(shipped().apps) >= 450
+
+
+def test_every_category_has_a_file_and_every_file_a_category() -> None:
+    assert {category for category, _, _ in entries()} == set(shipped().categories)
+
+
+def test_ids_are_unique_across_files() -> None:
+    ids = [app for _, app, _ in entries()]
+    assert len(ids) == len(set(ids)) == len(shipped().apps)
+
+
+def test_no_two_apps_share_a_name() -> None:
+    names = [table["name"].casefold() for _, _, table in entries()]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_no_host_is_in_two_places() -> None:
+    hosts = suffixes()
+    assert sorted(hosts) == sorted(set(hosts))
+
+
+def test_hosts_are_lower_case_names_under_a_public_suffix() -> None:
+    def is_registrable(host: str) -> bool:
+        return bool(public_suffixes().extract_str(host).top_domain_under_public_suffix)
+
+    assert [host for host in suffixes() if host != host.lower() or not is_registrable(host)] == []
+
+
+def test_homepages_are_https_and_bare() -> None:
+    pages = [table["homepage"] for _, _, table in entries()]
+    assert [page for page in pages if not page.startswith("https://") or "?" in page] == []
+
+
+def test_keys_stand_in_canonical_order() -> None:
+    wrong = [app for _, app, table in entries() if list(table) != sorted(table, key=APP_KEYS.index)]
+    assert wrong == []
+
+
+def test_an_entry_is_read_at_a_glance() -> None:
+    blocks = [
+        block
+        for file in (RULES / "apps").glob("*.toml")
+        for block in file.read_text(encoding="utf-8").split("\n\n")
+    ]
+    assert [block for block in blocks if len(block.splitlines()) > LONGEST_ENTRY] == []
+    lines = (line for block in blocks for line in block.splitlines())
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
+
+
+def test_entries_are_sorted_within_a_file() -> None:
+    for category in shipped().categories:
+        ids = [app for shelf, app, _ in entries() if shelf == category]
+        assert ids == sorted(ids)
+
+
+def test_no_list_is_empty() -> None:
+    assert [
+        (app, key)
+        for _, app, table in entries()
+        for key in ("also", *HOST_KEYS)
+        if table.get(key) == []
+    ] == []
+
+
+def test_a_label_is_not_excluded_twice() -> None:
+    generic = tomllib.loads((RULES / "categories.toml").read_text(encoding="utf-8"))
+    known = set(generic["not_tenants"]).union(*generic["label_signals"].values())
+    twice = [
+        (app, label)
+        for _, app, table in entries()
+        for label in table.get("tenant", {}).get("not", ())
+        if label in known
+    ]
+    assert twice == []
+
+
+def test_no_host_repeats_what_a_shorter_one_says() -> None:
+    signals = {
+        host: (app.id, signal) for app in shipped().apps.values() for host, signal in app.hosts
+    }
+
+    def parent(host: str) -> tuple[str, Signal] | None:
+        rest = host.partition(".")[2]
+        return signals.get(rest) or (parent(rest) if rest else None)
+
+    assert [host for host, said in signals.items() if parent(host) == said] == []
+
+
+@pytest.mark.parametrize(
+    "suffix", ["cloudfront.net", "akamaihd.net", "googleapis.com", "azure.com"]
+)
+def test_shared_infrastructure_is_nobodys(suffix: str) -> None:
+    assert shipped().match(f"a1.{suffix}").app is None
+
+
+# What a look-up promises.
+
+
+@pytest.mark.parametrize("host", FURNITURE)
+def test_page_furniture_is_never_use(host: str) -> None:
+    assert shipped().match(host).evidence is Evidence.EMBEDDED
+
+
+def test_a_page_makes_no_adopter() -> None:
+    used = [host for host in PAGE if shipped().match(host).evidence is Evidence.USE]
+    assert used == []
+
+
+@pytest.mark.parametrize("app", SESSIONS)
+def test_a_session_is_use_of_its_own_app_only(app: str) -> None:
+    for host in SESSIONS[app].split():
+        match = shipped().match(host)
+        assert (match.app, match.evidence) == (app, Evidence.USE), match
+
+
+@pytest.mark.parametrize("host", MACHINE)
+def test_an_integration_is_a_machine(host: str) -> None:
+    match = shipped().match(host)
+    assert (match.app, match.signal) == MACHINE[host]
+    assert match.evidence is Evidence.MACHINE
+
+
+@pytest.mark.parametrize("host", TENANTS)
+def test_a_tenant_is_the_customers_label(host: str) -> None:
+    assert shipped().match(host).tenant == TENANTS[host]
+
+
+def test_a_product_comes_before_its_parent() -> None:
+    for child, parent in {
+        "www.instagram.com": "facebook",
+        "teams.microsoft.com": "sharepoint",
+        "www.youtube.com": "google_account",
+        "forms.office.com": "microsoft_365",
+        "paper.dropbox.com": "dropbox",
+        "pro.x.com": "x",
+    }.items():
+        assert shipped().match(child).app not in {None, parent}
+
+
+def test_a_rule_names_where_the_answer_stands() -> None:
+    match = shipped().match("acme.slack.com")
+    assert match.rule == "team_messaging/slack: slack.com"
+    assert shipped().match("cdn.figma.com").rule == "whiteboard_visual/figma: figma.com (label cdn)"
+
+
+def test_case_and_the_trailing_dot_do_not_matter() -> None:
+    assert shipped().match("Acme.SLACK.com.") == shipped().match("acme.slack.com")
+
+
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+
+
+@given(data=st.data(), left=st.lists(LABEL, min_size=1, max_size=3))
+def test_a_subdomain_lands_on_its_rule_or_a_longer_one(
+    data: st.DataObject, left: list[str]
+) -> None:
+    suffix = data.draw(st.sampled_from(suffixes()))
+    match = shipped().match(".".join([*left, suffix]))
+    assert match.app is not None
+    assert match.rule is not None
+    rule = match.rule.partition(": ")[2].partition(" ")[0]
+    assert rule.endswith(suffix)
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_an_answer(text: str) -> None:
+    match = shipped().match(text)
+    assert (match.app is None) == (match.signal is None) == (match.rule is None)
+    folded = shipped().fold(text)
+    assert folded is None or shipped().fold(folded) == folded
+
+
+@given(
+    st.lists(LABEL, min_size=1, max_size=5), st.sampled_from(["com", "co.uk", "de", "bar", "lan"])
+)
+def test_a_fold_is_short_stable_and_keeps_the_domain(labels: list[str], ending: str) -> None:
+    host = ".".join([*labels, ending])
+    folded = shipped().fold(host)
+    assert folded == shipped().fold(host.upper() + ".")
+    if folded is None:
+        assert ending == "lan"
+    else:
+        assert shipped().fold(folded) == folded
+        assert folded.count(".") <= ending.count(".") + 2
+        assert host.endswith(folded.removeprefix("*."))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("192.0.2.7", "2001:db8::1", "localhost", "nas", "printer.lan", "pc.corp", "x.invalid"),
+        *("1.0.0.127.in-addr.arpa", "co.uk", "a..b.com", "spaces in.com", "ü.de", "", ".", "-.com"),
+    ],
+)
+def test_what_is_no_internet_name_folds_to_nothing(host: str) -> None:
+    assert shipped().fold(host) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "folded"),
+    [
+        ("example.com", "example.com"),
+        ("www.example.com", "www.example.com"),
+        ("a.b.shop.example.co.uk", "shop.example.co.uk"),
+        ("cdn-12.example.com", "cdn-12.example.com"),
+        ("d3adb33f.example.com", "*.example.com"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa.example.com", "*.example.com"),
+        ("_dmarc.example.com", "*.example.com"),
+        ("qzxwvkrt.example.com", "*.example.com"),
+    ],
+)
+def test_a_fold_keeps_one_readable_label(host: str, folded: str) -> None:
+    assert shipped().fold(host) == folded
+
+
+# Reading rules: what is wrong is told all at once.
+
+CATEGORIES = """
+not_tenants = ["www"]
+
+[team_messaging]
+name = "Team messaging"
+description = "Chat for teams."
+
+[file_storage]
+name = "File storage"
+description = "Drives."
+"""
+
+ENTRY = """
+[{id}]
+name = "{id}"
+vendor = "Example Inc."
+homepage = "https://example.com"
+audience = "business"
+domains = ["{host}"]
+"""
+
+
+def write_rules(folder: Path, apps: dict[str, str], categories: str | None = CATEGORIES) -> Path:
+    (folder / "apps").mkdir(parents=True)
+    if categories is not None:
+        (folder / "categories.toml").write_text(categories, encoding="utf-8")
+    for name, text in apps.items():
+        (folder / "apps" / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def problems(folder: Path) -> str:
+    with pytest.raises(RulesError) as caught:
+        load_catalogue(folder)
+    return str(caught.value).replace(str(folder), "rules")
+
+
+def test_the_museum_of_broken_apps(tmp_path: Path, bless: bool) -> None:  # noqa: FBT001
+    shown = []
+    for file in sorted(MUSEUM.glob("*.toml")):
+        text = file.read_text(encoding="utf-8")
+        told = text.partition("# file: ")[2].partition("\n")[0]
+        folder = write_rules(tmp_path / file.stem, {told or "team_messaging.toml": text})
+        shown.append(f"== {file.stem}\n{problems(folder)}\n")
+    golden = MUSEUM.with_suffix(".golden")
+    if bless:
+        golden.write_text("\n".join(shown), encoding="utf-8")
+    want = golden.read_text(encoding="utf-8")
+    assert "\n".join(shown) == want, "\n".join(
+        difflib.unified_diff(want.splitlines(), "\n".join(shown).splitlines(), lineterm="")
+    )
+
+
+def test_the_example_of_the_readme_is_an_entry(tmp_path: Path) -> None:
+    readme = (RULES / "README.md").read_text(encoding="utf-8")
+    example = readme.partition("```toml\n")[2].partition("```")[0].replace("\n   ", "\n")
+    folder = write_rules(tmp_path / "rules", {"team_messaging.toml": example})
+    assert load_catalogue(folder).match("acme.slack.com").tenant == "acme"
+
+
+def test_an_id_in_two_files_is_refused(tmp_path: Path) -> None:
+    apps = {
+        "file_storage.toml": ENTRY.format(id="example", host="example.com"),
+        "team_messaging.toml": ENTRY.format(id="example", host="example.org"),
+    }
+    told = problems(write_rules(tmp_path / "rules", apps))
+    assert told == (
+        "rules/apps/team_messaging.toml: example: this id is taken in "
+        "rules/apps/file_storage.toml; ids are unique"
+    )
+
+
+def test_broken_categories_are_told_with_their_key(tmp_path: Path) -> None:
+    text = (
+        'not_tenant = ["www"]\n[label_signals]\napp = ["app"]\ncdn = ["c d n"]\n'
+        '[team_messaging]\nnam = "Team messaging"\ndescription = "Chat."\n'
+    )
+    told = problems(write_rules(tmp_path / "rules", {}, text)).splitlines()
+    label = '"c d n" is not one label; write files, or us#web for numbers'
+    assert told == [
+        'rules/categories.toml: label_signals.app: unknown key. Did you mean "api"?',
+        f"rules/categories.toml: label_signals.cdn: {label}",
+        'rules/categories.toml: not_tenant: unknown key. Did you mean "not_tenants"?',
+        'rules/categories.toml: team_messaging.nam: unknown key. Did you mean "name"?',
+        "rules/categories.toml: team_messaging.name: missing; every entry needs it",
+    ]
+
+
+def test_a_folder_that_is_no_rules_folder_says_so(tmp_path: Path) -> None:
+    assert problems(tmp_path).splitlines() == [
+        "rules/categories.toml: there is no such file; rules start with it",
+        "rules/apps: there is no such folder; apps live in it",
+    ]
+
+
+def test_an_operators_folder_adds_and_overrides(tmp_path: Path) -> None:
+    apps = {
+        "team_messaging.toml": ENTRY.format(id="slack", host="slack.com")
+        + ENTRY.format(id="house_chat", host="chat.acme.example.com"),
+    }
+    extra = write_rules(tmp_path / "own", apps, categories=None)
+    catalogue = load_catalogue(extra=[extra])
+    assert len(catalogue.apps) == len(shipped().apps) + 1
+    assert catalogue.match("chat.acme.example.com").app == "house_chat"
+    assert catalogue.apps["slack"].vendor == "Example Inc."
+    assert catalogue.match("slack-edge.com").app is None
+    assert catalogue.version != shipped().version
+
+
+def test_an_operators_host_must_not_be_another_apps(tmp_path: Path) -> None:
+    apps = {"team_messaging.toml": ENTRY.format(id="house_chat", host="slack.com")}
+    with pytest.raises(RulesError, match="belongs to slack"):
+        load_catalogue(extra=[write_rules(tmp_path / "own", apps, categories=None)])
+
+
+def test_the_version_is_a_digest_of_content(tmp_path: Path) -> None:
+    entry = ENTRY.format(id="example", host="example.com")
+    one = load_catalogue(write_rules(tmp_path / "one", {"team_messaging.toml": entry}))
+    two = load_catalogue(write_rules(tmp_path / "two", {"team_messaging.toml": f"# note\n{entry}"}))
+    three = load_catalogue(write_rules(tmp_path / "three", {"file_storage.toml": entry}))
+    assert one.version == two.version != three.version
