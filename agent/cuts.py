@@ -128,10 +128,11 @@ class _Listed:
                 value = f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
         else:
             return "NULL"
-        if self._quoted:
-            shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
-            value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"
-        return f"ltrim({value})" if name in self._numbers and self._numbers[name] == 1 else value
+        if not self._quoted:
+            return value
+        shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
+        value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"
+        return f"ltrim({value})" if self._numbers.get(name) == 1 else value
 
 
 def _offsets(pivot: Pivot) -> list[tuple[str, int]]:

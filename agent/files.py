@@ -77,8 +77,8 @@ _DAMAGED = (zlib.error, zstandard.ZstdError, lzma.LZMAError)
 class Block:
     """Some whole lines of one log file."""
 
-    text: bytes
-    """UTF-8, each line ended by ``\\n``."""
+    text: bytearray
+    """UTF-8, each line ended by ``\\n``. The reader's to use up: nobody else holds it."""
     start: int
     """Offset of the first byte in the clean text of the file."""
     end: int
@@ -150,7 +150,7 @@ def _walk(
                     yield from _walk(child, base, seen, problems)
         elif stat.S_ISREG(info.st_mode):
             modified = datetime.fromtimestamp(info.st_mtime, UTC)
-            name = path.relative_to(base).as_posix()
+            name = os.fsencode(path.relative_to(base).as_posix()).decode("utf-8", "replace")
             inode = (info.st_dev, info.st_ino)
             yield LogFile(path, name, info.st_size, modified, inode)
         else:
@@ -234,43 +234,44 @@ def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK)
     ``log.truncated`` when a compressed file stops in the middle. Raises LogError when the file
     cannot be opened.
     """
-    parts: list[bytes] = []
-    held, position, skip, dropped, trail = 0, start, start, 0, b""
+    held, position, skip, dropped, trail = bytearray(), start, start, 0, b""
 
-    def cut_off(text: bytes, *, terminated: bool = True) -> Block:
+    def cut_off(text: bytearray, *, terminated: bool = True) -> Block:
         nonlocal position, first_line, dropped, trail
         end, trail = position + len(text) + dropped, (trail + text[-TAIL:])[-TAIL:]
-        whole = _shorten(text if terminated else text + b"\n")
-        lines = text.count(b"\n") if terminated else 1
-        block = Block(whole, position, end, first_line, lines, trail, terminated)
+        if not terminated:
+            text += b"\n"
+        text = _shorten(text)
+        lines = text.count(b"\n")
+        block = Block(text, position, end, first_line, lines, bytes(trail), terminated)
         position, first_line, dropped = end, first_line + lines, 0
         return block
 
     for piece in _pieces(log):
         trail = (trail + piece[:skip])[-TAIL:]
-        kept, skip = piece[skip:], max(0, skip - len(piece))
-        parts.append(kept)
-        held += len(kept)
-        if held < size:
+        held += piece[skip:] if skip else piece
+        skip = max(0, skip - len(piece))
+        if len(held) < size:
             continue
-        text = b"".join(parts)
-        cut = text.rfind(b"\n") + 1
-        rest = text[cut:]
+        cut = held.rfind(b"\n") + 1
+        rest = held[cut:]
         if cut:
-            yield cut_off(text[:cut])
+            del held[cut:]
+            yield cut_off(held)
         elif len(rest) > LONGEST_LINE:
             # One endless line: its start is enough to reject it, and memory stays bounded. Its
             # end may become the trail.
             kept = rest[:LONGEST_LINE] + rest[-TAIL:]
             dropped += max(0, len(rest) - len(kept))
             rest = min(rest, kept, key=len)
-        parts, held = [rest], len(rest)
-    text = b"".join(parts)
-    cut = text.rfind(b"\n") + 1
+        held = rest
+    cut = held.rfind(b"\n") + 1
+    rest = held[cut:]
     if cut:
-        yield cut_off(text[:cut])
-    if cut < len(text) and not log.truncated:
-        yield cut_off(text[cut:], terminated=False)
+        del held[cut:]
+        yield cut_off(held)
+    if rest and not log.truncated:
+        yield cut_off(rest, terminated=False)
 
 
 def ahead(stream: Iterator[Block]) -> Iterator[Block]:
@@ -308,13 +309,13 @@ def ahead(stream: Iterator[Block]) -> Iterator[Block]:
         thread.join()
 
 
-def _shorten(text: bytes) -> bytes:
+def _shorten(text: bytearray) -> bytearray:
     """Cut lines that are longer than LONGEST_LINE, looking only where one can be."""
     windows = range(0, len(text) - LONGEST_LINE, LONGEST_LINE)
     if all(text.find(b"\n", at, at + LONGEST_LINE) >= 0 for at in windows):
         return text
     pattern = rb"([^\n]{%d})[^\n]+" % LONGEST_LINE
-    return re.sub(pattern, rb"\1", text).decode("utf-8", "replace").encode()
+    return bytearray(re.sub(pattern, rb"\1", text).decode("utf-8", "replace").encode())
 
 
 def _pieces(log: LogFile, clean: _Cleaner | None = None) -> Iterator[bytes]:

@@ -276,7 +276,7 @@ def _folder(log: files.LogFile) -> str:
 def _masked(line: str) -> str:
     r"""Return the shape of a line: letters and digits are personal, their places are not.
 
-    >>> _masked("10.1.2.3 asmith /a?b=c é\\u202e")
+    >>> _masked("10.1.2.3 asmith /a?b=c é\u202e")
     '99.9.9.9 xxxxxx /x?x=x x?'
     """
     shape = (

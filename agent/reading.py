@@ -98,7 +98,7 @@ def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.T
 
 
 def stretches(
-    log_format: Format, text: bytes, first_line: int, reading: parse.Reading
+    log_format: Format, text: bytes | bytearray, first_line: int, reading: parse.Reading
 ) -> Iterator[tuple[pa.Table, parse.Reading]]:
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.resources import files
 
 import duckdb
 import pyarrow as pa
 
 from agent.model import Match
+from agent.sql import sections
 
 ANONYMOUS = "anonymous"
 """The actor of events that name neither user nor client."""
 FULL = 1_000_000
 """Cells that are held before they are resolved: bounds memory, whatever the size of a log."""
 _REMEMBERED = 500_000
+_SQL = sections("rollup.sql")
 
 _TABLES = """
 CREATE OR REPLACE TABLE placed (
@@ -130,16 +131,16 @@ class Rollup:
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
-        run(self._con, _sections()["place"], {"source": source, "tail": tail})
+        run(self._con, _SQL["place"], {"source": source, "tail": tail})
         self.held += counts.cells
         return counts
 
     def _gather(self, events: str) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
-        run(self._con, _sections()["gather"].format(day=self._day, events=events))
+        run(self._con, _SQL["gather"].format(day=self._day, events=events))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size, cells in self._con.sql(
-            _sections()["outcomes"]
+            _SQL["outcomes"]
         ).fetchall():
             counts.lines += lines
             if outcome is None:
@@ -154,17 +155,17 @@ class Rollup:
         """Read each line by the first SELECT that does not reject it; return a SELECT of all."""
         run(self._con, f"CREATE OR REPLACE TEMP TABLE event AS {events}")
         for other in also:
-            run(self._con, _sections()["rejected"])
-            run(self._con, _sections()["retry"].format(events=other))
+            run(self._con, _SQL["rejected"])
+            run(self._con, _SQL["retry"].format(events=other))
         return "FROM event"
 
     def take(self) -> Batch:
         """Return what was gathered, and start afresh."""
         for name, table in self._numbers.tables().items():
             self._con.register(name, table)
-        run(self._con, _sections()["departments"])
+        run(self._con, _SQL["departments"])
         tables = {
-            name: self._con.sql(_sections()[name]).to_arrow_table()
+            name: self._con.sql(_SQL[name]).to_arrow_table()
             for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors")
         }
         run(self._con, "DROP TABLE numbered")
@@ -177,7 +178,7 @@ class Rollup:
         return Batch(**tables)
 
     def _learn(self, table: str, column: str, number: Callable[[Sequence[str]], pa.Table]) -> None:
-        """Number the texts of a column that were not met before."""
+        """Give numbers to the texts of a column that were not met before."""
         new = self._con.sql(
             f'SELECT DISTINCT "{column}" AS raw FROM piece '
             f'WHERE outcome IS NULL AND "{column}" IS NOT NULL'
@@ -275,16 +276,3 @@ def _table(**columns: tuple[pa.DataType, Sequence[object]]) -> pa.Table:
 def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:
     """Execute statements to their end and let go of their result."""
     con.execute(sql, values).fetchall()
-
-
-def _sections() -> dict[str, str]:
-    """Return the statements of rollup.sql by the name above each."""
-    if not _SECTIONS:
-        text = (files("agent") / "rollup.sql").read_text(encoding="utf-8")
-        for part in text.split("-- section: ")[1:]:
-            name, _, sql = part.partition("\n")
-            _SECTIONS[name.strip()] = sql
-    return _SECTIONS
-
-
-_SECTIONS: dict[str, str] = {}

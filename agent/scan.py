@@ -17,7 +17,6 @@ from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
-
 _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}|[0-9a-f:.]{2,45}")
 """A host name or an address; what else stands in its place is counted and not kept."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -128,3 +131,37 @@ def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], ob
             build(folder)
             done.touch()
     return folder
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """The real door, without the second that a new process takes."""
+    from agent import cli
+
+    def command(*arguments: object, stdin: str = "", ok: bool = True) -> Done:
+        monkeypatch.setattr(sys, "argv", ["sundial", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        capfd.readouterr()
+        code = cli.main()
+        sys.stdout.flush()
+        done = Done(code, *capfd.readouterr())
+        assert code == 0 or not ok, done.stderr
+        return done
+
+    return command

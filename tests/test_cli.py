@@ -1,23 +1,20 @@
-"""The command line keeps its promises: help, exit codes, data on one stream and talk on the other."""
+"""The command line keeps its promises: help, exit codes, data on one stream, talk on the other."""
 
 from __future__ import annotations
 
 import inspect
-import io
-import json
 import os
 import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer
 
 from agent import cli
+from tests.conftest import Run
 from tests.test_scan import LOG
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,39 +22,6 @@ SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = ["scan", "parse", "explain", "formats", "check", "dashboard", "demo"]
 READING = ["scan", "parse", "explain", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def rows(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """The real door, without the second that a new process takes."""
-
-    def command(*arguments: object, stdin: str = "", ok: bool = True) -> Done:
-        monkeypatch.setattr(sys, "argv", ["sundial", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capfd.readouterr()
-        code = cli.main()
-        sys.stdout.flush()
-        done = Done(code, *capfd.readouterr())
-        assert code == 0 or not ok, done.stderr
-        return done
-
-    return command
 
 
 @pytest.fixture
@@ -90,7 +54,7 @@ def test_every_command_explains_itself(command: str, run: Run) -> None:
 
 
 def _name(command: typer.models.CommandInfo) -> str:
-    return command.name or getattr(command.callback, "__name__", "")
+    return command.name or str(getattr(command.callback, "__name__", ""))
 
 
 @pytest.mark.parametrize("command", READING)

@@ -74,7 +74,7 @@ def test_packing_does_not_show(packed: str, tmp_path: Path) -> None:
 def test_an_unfinished_file_gives_its_whole_lines(
     pack: Callable[[bytes], bytes], share: float, tmp_path: Path
 ) -> None:
-    """What is there is read but for the broken last line, and the file says that more is to come."""
+    """What is there is read but for the broken last line, and the file is known as unfinished."""
     text = os.urandom(150_000).hex().encode()
     text = b"\n".join(text[at : at + 99] for at in range(0, len(text), 99)) + b"\n"
     packed = pack(text)
@@ -126,8 +126,13 @@ def test_encodings_come_out_as_utf_8(content: bytes, text: bytes, tmp_path: Path
 def test_an_unfinished_last_line_is_marked(tmp_path: Path) -> None:
     """It comes last and alone, so that it can be taken back when the file has grown."""
     first, last = files.blocks(log_of(tmp_path, b"one\ntwo\nthr"))
-    assert (first.text, first.terminated, first.end) == (b"one\ntwo\n", True, 8)
-    assert (last.text, last.terminated, last.start, last.first_line) == (b"thr\n", False, 8, 3)
+    assert (bytes(first.text), first.terminated, first.end) == (b"one\ntwo\n", True, 8)
+    assert (bytes(last.text), last.terminated, last.start, last.first_line) == (
+        b"thr\n",
+        False,
+        8,
+        3,
+    )
 
 
 def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from agent.intake import Report
 from agent.rulebook import Rules, load_rules
 from agent.scan import scan
 from agent.settings import Settings, SourceSetting
+from agent.store import Store
+from tests.conftest import RunSundial
 
 PEOPLE = """\
 login,mail,department,from,to
@@ -280,7 +283,7 @@ def _carriage_returns(bench: Bench) -> None:
 
 
 def _nothing_new_but_the_time(bench: Bench) -> None:
-    for number in range(3):
+    for number in range(2):
         bench.write("proxy/access.log", LOG, number)
         bench.scan()
 
@@ -306,7 +309,7 @@ SHORT = b"\n".join(squid(12, seed=5)) + b"\n"
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.integers(1, len(SHORT) - 1), min_size=1, max_size=3), st.booleans())
 @example([3], True)
@@ -318,7 +321,7 @@ def test_cut_anywhere(
     cuts: list[int],
     ended: bool,  # noqa: FBT001 - hypothesis gives it by name
 ) -> None:
-    """A log that grows byte by byte gives what it gives at once, with and without a last line end."""
+    """A log that grows gives what it gives at once, with and without a last line end."""
     bench = _bench(tmp_path_factory.mktemp("cut"), rules)
     text = SHORT if ended else SHORT[:-1]
     for number, cut in enumerate([*sorted(cuts), len(text)]):
@@ -377,14 +380,14 @@ def test_the_order_of_files_does_not_matter(
     header, _, rest = W3C.partition(b"2026")
     parts = [W3C, header, header + b"2026" + rest[:50], LOG, LOG[: LOG.index(b"\n") + 1], SHORT]
     found = []
-    for names in ("abcdef", "fedcba", "cfaebd"):
+    for names in ("abcdef", "fedcba"):
         bench = _bench(tmp_path_factory.mktemp("order"), rules)
         for name, part in zip(names, parts, strict=True):
             bench.write(f"proxy/{name}.log", part, ord(name))
         bench.scan()
         bench.scan()
         found.append({**bench.facts(), "log_files": []})
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 def test_files_of_one_line(bench: Bench) -> None:
@@ -462,7 +465,7 @@ def large_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Enough lines for many blocks and many flushes."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "logs").mkdir()
-    lines = b"\n".join(squid(20_000, seed=3)) + b"\n"
+    lines = b"\n".join(squid(12_000, seed=3)) + b"\n"
     cut = lines.index(b"\n", len(lines) // 2) + 1
     (folder / "logs" / "access.log.1.gz").write_bytes(gzip.compress(lines[:cut], 1))
     (folder / "logs" / "access.log").write_bytes(lines[cut:])
@@ -471,7 +474,7 @@ def large_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 _FREQUENT = (
     "import sys; from agent import cli, files, rollup; "
-    "files.BLOCK = 100_000; rollup.FULL = 1_500; sys.exit(cli.main())"
+    "files.BLOCK = 100_000; rollup.FULL = 1_000; sys.exit(cli.main())"
 )
 """The command line as it is, but with small blocks and a flush after almost every one."""
 
@@ -491,7 +494,7 @@ def test_a_killed_scan_loses_nothing_and_counts_nothing_twice(
     subprocess.run(_command(large_log, clean), check=True, capture_output=True)
     takes = time.monotonic() - began
     kills = 0
-    for share in (0.6, 0.7, 0.8, 0.9):
+    for share in (0.65, 0.8, 0.9):
         process = subprocess.Popen(_command(large_log, store), stderr=subprocess.DEVNULL)
         try:
             process.wait(takes * share)
@@ -501,7 +504,7 @@ def test_a_killed_scan_loses_nothing_and_counts_nothing_twice(
         process.wait()
         if (store / "findings.duckdb").exists():
             facts(store)
-    assert kills >= 2
+    assert kills
     last = subprocess.run(_command(large_log, store), check=True, capture_output=True, text=True)
     assert "Traceback" not in last.stderr
     assert facts(store) == facts(clean)
@@ -512,26 +515,21 @@ def test_a_killed_scan_loses_nothing_and_counts_nothing_twice(
     ]
 
 
-def test_one_store_takes_one_scan_at_a_time(large_log: Path, tmp_path: Path) -> None:
+def test_one_store_takes_one_scan_at_a_time(bench: Bench, run_sundial: RunSundial) -> None:
     """The second one says so and harms nothing."""
-    store = tmp_path / "store"
-    first = subprocess.Popen(_command(large_log, store), stderr=subprocess.DEVNULL)
-    while not (store / "work.duckdb").exists():
-        time.sleep(0.05)
-    second = subprocess.run(_command(large_log, store), check=False, capture_output=True, text=True)
-    assert first.wait() == 0
-    assert second.returncode == 1
-    assert (
-        second.stderr
-        == f"{store / 'work.duckdb'}: is in use by another scan; wait for it to end.\n"
-    )
+    bench.write("proxy/access.log", LOG)
+    bench.scan()
+    before, store = bench.facts(), bench.folder / "store"
+    with closing(Store(store)):
+        second = run_sundial("scan", bench.logs, "--store", store, ok=False)
+    line = f"{store / 'work.duckdb'}: is in use by another scan; wait for it to end.\n"
+    assert (second.returncode, second.stderr) == (1, line)
+    assert bench.facts() == before
 
 
 def test_a_failed_publication_leaves_the_old_findings(bench: Bench, at_once: Facts) -> None:
     bench.write("proxy/access.log", LOG)
     bench.scan()
-    from agent.store import Store
-
     kept = Store(bench.folder / "store")
 
     def fail(con: duckdb.DuckDBPyConnection) -> None:

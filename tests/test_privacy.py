@@ -1,0 +1,182 @@
+"""What a log says of people but for hosts never reaches the disk: planted canaries are sought."""
+
+from __future__ import annotations
+
+import gzip
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from agent.model import Format, Sample
+from agent.rulebook import load_formats
+from tests.conftest import Run
+from tests.test_scan import _command
+
+LOGIN, MAIL, PATH, QUERY = "cnrylogin", "cnry.mail@cnrymail.example", "cnrypath", "cnryquery"
+REFERRER, COOKIE, AGENT, CLIENT = "cnryreferrer", "cnrycookie", "cnryagent", "10.77.66.55"
+CANARIES = (LOGIN, "cnry.mail", "cnrymail", PATH, QUERY, REFERRER, COOKIE, AGENT, CLIENT)
+
+URL = f"app.slack.com/{PATH}?token={QUERY}"
+LINES = {
+    "squid_native": (
+        f"1772438400.100 9 {CLIENT} TCP_MISS/200 9 GET http://{URL} {{user}} HIER_DIRECT/192.0.2.7 "
+        f'text/html "http://{REFERRER}/" "{AGENT}"'
+    ),
+    "w3c_extended": (
+        "#Fields: date time c-ip cs-username cs-method cs-uri-scheme cs-host cs-uri-path "
+        "cs-uri-query cs(Referer) cs(User-Agent) cs(Cookie) sc-status cs-bytes sc-bytes\n"
+        f"2026-03-02 08:00:00 {CLIENT} {{user}} GET http app.slack.com /{PATH} ?token={QUERY} "
+        f'http://{REFERRER}/ "{AGENT}" "id={COOKIE}" 200 9 9'
+    ),
+    "zscaler_web_kv": (
+        "<134>2026-03-02 08:00:00\treason=Allowed\tprotocol=HTTPS\taction=Allowed\tresponsesize=9\t"
+        f"requestsize=9\tserverip=192.0.2.7\trequestmethod=GET\tuseragent={AGENT}\t"
+        f"refererURL={REFERRER}\tClientIP={CLIENT}\tuser={{user}}\turl={URL}\thostname=app.slack.com"
+    ),
+    "zscaler_web_json": (
+        '{"sourcetype":"zscalernss-web","event":{"time":"Mon Mar 02 08:00:00 2026",'
+        '"login":"{user}",'
+        f'"eurl":"{URL}","ereferer":"{REFERRER}","action":"Allowed","reqsize":"9","respsize":"9",'
+        f'"cip":"{CLIENT}","reqmethod":"GET","eua":"{AGENT}"}}}}'
+    ),
+    "umbrella_proxy": (
+        f'"2026-03-02 08:00:00","{{user}}","{CLIENT}","198.51.100.1","192.0.2.7","text/html",'
+        f'"ALLOWED","https://{URL}","https://{REFERRER}/","{AGENT}","200","9","9","9","","","","","",'
+        '"","","AD Users","","","","GET"'
+    ),
+    "fortigate": (
+        'date=2026-03-02 time=09:00:00 devname="fw1" devid="FG1" logid="0316013056" type="utm" '
+        f'subtype="webfilter" eventtype="ftgd_allow" tz="+0100" user="{{user}}" srcip={CLIENT} '
+        f'dstip=192.0.2.7 hostname="app.slack.com" httpmethod="GET" agent="{AGENT}" '
+        f'action="passthrough" url="/{PATH}?token={QUERY}" referralurl="{REFERRER}" sentbyte=9 '
+        "rcvdbyte=9"
+    ),
+    "panos": (
+        "1,2026/03/02 08:00:05,001234567890,THREAT,url,2561,2026/03/02 08:00:00,"
+        f"{CLIENT},192.0.2.7,0.0.0.0,0.0.0.0,Web,{{user}},,web-browsing,vsys1,trust,untrust,ae1,ae2,"
+        "Default,2026/03/02 08:00:05,25149,1,59309,443,0,0,0x208000,tcp,alert,"
+        f'"{URL}",(9999),social-networking,informational,client-to-server,1,0x0,'
+        f'192.0.2.0-192.0.2.255,US,0,text/html,0,,,1,"{AGENT}",,,"{REFERRER}",,,,0,0,0,0,0,,fw1,,get'
+    ),
+}
+"""One line a product, with a place for the user; what else is personal is planted in it."""
+
+
+def search(store: Path, *texts: str) -> Iterator[str]:
+    """Name each canary that is in a file of a store, as bytes or in a row of a table."""
+    said = "\n".join(texts)
+    for path in store.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            yield from (f"{c} in {path.name}" for c in CANARIES if c.encode() in content)
+        if path.suffix == ".duckdb":
+            # Packed columns hide their text from a look at the bytes.
+            said += "".join(_rows(path))
+    yield from (f"{c} in a table or message" for c in CANARIES if c in said)
+
+
+def _rows(path: Path) -> Iterator[str]:
+    with duckdb.connect(str(path), read_only=not path.with_suffix(".duckdb.wal").exists()) as con:
+        for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            yield from map(str, con.execute(f'FROM "{name}"').fetchall())
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_planted_canaries_are_not_found(name: str, run: Run, tmp_path: Path) -> None:
+    """Read, rejected or unfinished: a line leaves nothing but its host and a pseudonym."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    header, _, shape = LINES[name].rpartition("\n")
+    good = [shape.replace("{user}", user) for user in (LOGIN, MAIL)]
+    bad = [line.replace("2026", "20x6").replace("17724", "xx") for line in good]
+    lines = (
+        [header, *good, *bad, good[0][: len(good[0]) // 2], *good]
+        if header
+        else ([*good, *bad, good[0][: len(good[0]) // 2], *good])
+    )
+    (logs / "a.log").write_text("\n".join(lines) + "\n" + good[1][:-9])
+    seen = run("parse", logs / "a.log", "--format", name).stdout
+    assert LOGIN in seen
+    assert MAIL in seen
+    assert CLIENT in seen
+    done = run("scan", logs, "--store", tmp_path / "store", "--format", name)
+    with duckdb.connect(str(tmp_path / "store/findings.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT sum(requests) FROM hosts").fetchall()[0][0] >= 4
+    assert list(search(tmp_path / "store", done.stderr, done.stdout)) == []
+
+
+def _users() -> list[tuple[Format, Sample]]:
+    return [
+        (one, sample)
+        for one in load_formats().values()
+        for sample in one.samples
+        if isinstance(sample.event, dict) and {"user", "client", "host"} <= sample.event.keys()
+    ]
+
+
+@pytest.mark.parametrize(("one", "sample"), _users(), ids=lambda value: getattr(value, "name", ""))
+def test_no_format_keeps_user_or_client(
+    one: Format, sample: Sample, run: Run, tmp_path: Path
+) -> None:
+    """Whatever formats are shipped: who a sample names is nowhere in the store."""
+    assert isinstance(sample.event, dict)
+    user, client = str(sample.event["user"]), str(sample.event["client"])
+    login = user.rpartition("\\")[2].partition("@")[0]
+    line = sample.line.replace(login, LOGIN).replace(client, CLIENT)
+    log = tmp_path / "a.log"
+    log.write_text(f"{sample.header}\n{line}\n{line}"[not sample.header :])
+    assert LOGIN in run("parse", log, "--format", one.name).stdout
+    done = run("scan", log, "--store", tmp_path / "store", "--format", one.name)
+    assert list(search(tmp_path / "store", done.stderr)) == []
+
+
+def test_a_killed_scan_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Whatever lies in the folder at that moment, the write-ahead log included."""
+    (tmp_path / "logs").mkdir()
+    shape = LINES["squid_native"]
+    lines = [
+        shape.replace("{user}", f"{LOGIN}{number % 300}").replace(
+            "1772438400", str(1772438400 + number)
+        )
+        for number in range(40_000)
+    ]
+    text = "\n".join(lines).encode()
+    (tmp_path / "logs" / "a.log").write_bytes(text)
+    (tmp_path / "logs" / "b.log.gz").write_bytes(gzip.compress(b"x" + text, 1))
+    store = tmp_path / "store"
+    process = subprocess.Popen(_command(tmp_path, store), stderr=subprocess.DEVNULL)
+    wal = store / "work.duckdb.wal"
+    while process.poll() is None and not (wal.exists() and wal.stat().st_size > 20_000):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert wal.exists()
+    assert list(search(store)) == []
+
+
+def test_networks_are_kept_and_addresses_are_not(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "subnets.csv").write_text("cidr,department\n10.77.66.32/27,Sales\n")
+    (tmp_path / "a.log").write_text(LINES["squid_native"].replace("{user}", "-") + "\n")
+    run("scan", tmp_path / "a.log", "--store", tmp_path / "store")
+    assert _networks(tmp_path) == {"10.77.66.0/24"}
+    subnets = ("--subnets", tmp_path / "subnets.csv")
+    run("scan", tmp_path / "a.log", "--store", tmp_path / "other", *subnets)
+    assert _networks(tmp_path, "other") == {"10.77.66.32/27"}
+
+
+def _networks(folder: Path, store: str = "store") -> set[str]:
+    with duckdb.connect(str(folder / store / "work.duckdb"), read_only=True) as con:
+        return {row[0] for row in con.execute("SELECT network FROM actor").fetchall()}
+
+
+def test_only_the_owner_may_read_the_store(run: Run, tmp_path: Path) -> None:
+    """The findings are for others, the key and the star are not."""
+    (tmp_path / "a.log").write_text(LINES["squid_native"].replace("{user}", LOGIN) + "\n")
+    run("scan", tmp_path / "a.log", "--store", tmp_path / "store")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "store").iterdir()}
+    assert modes == {"findings.duckdb": 0o644, "pseudonym.key": 0o600, "work.duckdb": 0o600}
