@@ -26,7 +26,7 @@ _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
     "starts", "other", "wrapped", "empty", "shape", "sample",
 )  # fmt: skip
-_SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "fields")
+_SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
 _FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
 _SAMPLE = ("line", "event", "header", "note")
@@ -119,7 +119,7 @@ class _Reader:
         self.known(table, _SHAPE, key)
         fields = self.table(table, "fields", key)
         self.known(fields, FIELDS, _dot(key, "fields"))
-        if "ts" not in fields:
+        if "ts" not in fields and not table.get("repeats"):
             self.wrong(_dot(key, "fields.ts"), "is missing: every event has a time.")
         if "host" not in fields and "dest_ip" not in fields:
             self.wrong(_dot(key, "fields.host"), "is missing: an event names where it went.")
@@ -133,6 +133,7 @@ class _Reader:
             pivots=tuple(self.pivots(self.tables(table, "pivot", key), _dot(key, "pivot"))),
             pattern=self.pattern(table, key),
             minimum=self.number(table, "minimum", key),
+            repeats=bool(table.get("repeats", False)),
             fields=tuple(
                 self.field(name, spec, _dot(key, f"fields.{name}"))
                 for name, specs in fields.items()

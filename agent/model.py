@@ -102,6 +102,7 @@ TRANSFORMS = (
     "host",
     "url",
     "full_url",
+    "rrset",
     "time",
     "ordered",
     "iso",
@@ -167,6 +168,8 @@ class Shape:
     pattern: str
     minimum: int
     """Fewest cells of such a line; 0 for as many as the fields need."""
+    repeats: bool
+    """True for lines that name a host again (an answer, an alert): shown, but never counted."""
     fields: tuple[Field, ...]
 
 
@@ -209,5 +212,6 @@ class Format:
     samples: tuple[Sample, ...]
 
     def gives(self, field_name: str) -> bool:
-        """Tell whether any shape of this format fills a field."""
-        return any(field.name == field_name for shape in self.shapes for field in shape.fields)
+        """Tell whether any event of this format can have a field."""
+        counted = (shape for shape in self.shapes if not shape.repeats)
+        return any(field.name == field_name for shape in counted for field in shape.fields)

@@ -142,7 +142,7 @@ cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
 fields AS (SELECT *, {fields} FROM shaped),
 told AS (SELECT * REPLACE ({told}) FROM fields)
-SELECT line_no, CASE WHEN shape = {_TALK} THEN '{OTHER}'
+SELECT line_no, CASE WHEN {query.other()} THEN '{OTHER}'
     WHEN shape = {_ENDLESS} THEN 'line longer than {LONGEST} bytes'
     WHEN shape = {_FOREIGN} THEN 'not a line of this format'
     WHEN ts IS NULL THEN 'time not understood'
@@ -209,6 +209,11 @@ class _Query:
             f"CASE WHEN strlen(line) > {LONGEST} THEN {_ENDLESS} "
             f"WHEN {self._talk()} THEN {_TALK} {away} ELSE {shaped} END"
         )
+
+    def other(self) -> str:
+        """Return the condition that a line rightly is no event, though it may name a host."""
+        repeats = [n for n in self._numbers() if self._shapes[n - 1].repeats]
+        return " OR ".join(f"shape = {number}" for number in (_TALK, *repeats))
 
     def field(self, name: str) -> str:
         """Return the expression of one field; null where a line's shape does not give it."""
@@ -351,6 +356,12 @@ def _full_url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL that has a scheme; null for a bare path."""
     authority = f"split_part(split_part({value}, '/', 3), '?', 1)"
     return f"CASE WHEN contains({value}, '://') THEN {authority} END"
+
+
+def _rrset(value: str, _: Field, __: Reading) -> str:
+    """Return the name in what a resolver calls ``'name/type/class':``."""
+    quotes = text("':")
+    return f"split_part(trim({value}, {quotes}), '/', 1)"
 
 
 def _utc(naive: str, field: Field, reading: Reading) -> str:
@@ -515,6 +526,7 @@ _TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "host": _as_text,
     "url": _url,
     "full_url": _full_url,
+    "rrset": _rrset,
     "time": _time,
     "ordered": _ordered,
     "iso": _iso,

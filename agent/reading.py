@@ -85,11 +85,12 @@ def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.T
         for table, then in stretches(candidate, text, line, start):
             con.register("lines", table)
             found = con.execute(
-                "SELECT count(*) FILTER (outcome IS NULL), "
-                "count(*) FILTER (outcome IS NULL AND host IS NOT NULL), "
-                f"count(*) FILTER (outcome = '{parse.OTHER}'), "
+                # A line that repeats a host is no event to count, but shows the format as well.
+                "SELECT count(*) FILTER (outcome IS NULL OR shown), count(*) FILTER (shown), "
+                f"count(*) FILTER (outcome = '{parse.OTHER}' AND NOT shown), "
                 f"count(*) FILTER (outcome <> '{parse.OTHER}') "
-                f"FROM ({parse.events_sql(candidate, then)})"
+                f"FROM (SELECT outcome, host IS NOT NULL AND coalesce(outcome, '') IN "
+                f"('', '{parse.OTHER}') AS shown FROM ({parse.events_sql(candidate, then)}))"
             ).fetchall()[0]
             counts = [a + b for a, b in zip(counts, found, strict=True)]
         return detect.Tally(*counts)

@@ -66,14 +66,15 @@ def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan)
         con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, bare, left)}")
         con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
         con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
-    names = ("line", *FIELDS, "format")
-    found = con.sql(f"SELECT {_COLUMNS} FROM piece WHERE outcome IS NULL ORDER BY line_no")
+    names = ("line", *FIELDS, "counted", "format")
+    named = f"outcome IS NULL OR (outcome = '{parse.OTHER}' AND host IS NOT NULL)"
+    found = con.sql(f"SELECT {_COLUMNS} FROM piece WHERE {named} ORDER BY line_no")
     for batch in found.to_arrow_reader():
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             yield _plain(dict(zip(names, row, strict=True)))
 
 
-_COLUMNS = ", ".join(("line_no", *(f'"{name}"' for name in FIELDS), "format"))
+_COLUMNS = ", ".join(("line_no", *(f'"{name}"' for name in FIELDS), "outcome IS NULL", "format"))
 
 
 def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
@@ -85,7 +86,7 @@ def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
 
 
 def _plain(row: Event) -> Event:
-    row["ts"] = f"{row['ts'].isoformat()}+00:00"
+    row["ts"] = f"{row['ts'].isoformat()}+00:00" if row["ts"] else None
     row["host"] = parse.clean_host(row["host"])
     row["client"] = parse.clean_address(row["client"]) or row["client"]
     return row

@@ -126,7 +126,10 @@ def _squid_lines(mix: Mix, first: int, count: int, random: np.random.Generator) 
     host, index = _hosts(mix, first, drawn)
     tunnel = random.random(count) < 0.8
     method = _take(["GET http://", "CONNECT "], tunnel.astype(np.int32))
-    page = _join((_take(["/"], np.zeros(count, np.int32)), ""), (_hex(random.integers(1 << 48, size=count)), ".html"))
+    page = _join(
+        (_take(["/"], np.zeros(count, np.int32)), ""),
+        (_hex(random.integers(1 << 48, size=count)), ".html"),
+    )
     path = pc.if_else(pa.array(tunnel), ":443", page)
     return _join(
         (_texts(seconds), "."),

@@ -46,11 +46,15 @@ def test_the_sessions_of_readme_run_and_print_what_is_shown(tmp_path: Path) -> N
             check=False,
         )
         printed = (done.stderr + done.stdout).strip()
-        assert done.returncode in ({0, 141} if "| head" in command else {0}), f"$ {command}\n{printed}"
+        assert done.returncode in ({0, 141} if "| head" in command else {0}), (
+            f"$ {command}\n{printed}"
+        )
         assert as_pattern(shown).fullmatch(printed), f"$ {command}\n{printed}\n--- shown\n{shown}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md"]
+)
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     missing = [to for to in _LINK.findall(text) if not (ROOT / page).parent.joinpath(to).exists()]

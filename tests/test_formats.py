@@ -47,9 +47,12 @@ def outcomes(con: duckdb.DuckDBPyConnection, log_format: Format, text: bytes) ->
         sql = f"{parse.events_sql(log_format, reading, 'part')} ORDER BY line_no"
         for number, outcome, *values in con.execute(sql).fetchall():
             event = dict(zip(FIELDS, values, strict=True))
-            assert outcome is None or set(event.values()) == {None} or outcome != parse.OTHER
             if outcome is not None:
-                yield {"line": number, "outcome": outcome}
+                repeated = (
+                    {"host": event["host"]} if outcome == parse.OTHER and event["host"] else {}
+                )
+                assert repeated or outcome != parse.OTHER or set(event.values()) == {None}
+                yield {"line": number, "outcome": outcome, **repeated}
                 continue
             event["ts"] = event["ts"].isoformat()
             event["host"] = parse.clean_host(event["host"])
