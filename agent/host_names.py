@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,11 +44,12 @@ def fold(host: str) -> str | None:
     folded = host.startswith("*.")
     if not is_host_name(name) or name.rpartition(".")[2] in _NOT_INTERNET:
         return None
-    parts = _public_suffixes().extract_str(name)
-    registrable = parts.top_domain_under_public_suffix
+    # Names made by machines share a parent, so its answer is remembered; without one (co.uk has
+    # none, so that news.co.uk is one itself) the whole name is looked up.
+    registrable = _registrable(name.partition(".")[2]) or _look_up(name)
     if not registrable:
         return None
-    label = parts.subdomain.rpartition(".")[2]
+    label = name.removesuffix(registrable).rstrip(".").rpartition(".")[2]
     if not label:
         return f"*.{registrable}" if folded else registrable
     return f"{label if _is_human(label) else '*'}.{registrable}"
@@ -56,6 +57,13 @@ def fold(host: str) -> str | None:
 
 def _is_human(label: str) -> bool:
     return _HUMAN.fullmatch(label) is not None and _UNPRONOUNCEABLE.search(label) is None
+
+
+def _look_up(name: str) -> str:
+    return _public_suffixes().extract_str(name).top_domain_under_public_suffix
+
+
+_registrable = lru_cache(maxsize=100_000)(_look_up)
 
 
 @cache

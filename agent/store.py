@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +22,7 @@ import pyarrow as pa
 
 from agent.errors import Problem, StoreError
 from agent.model import Match
+from agent.sql import lent, script, sections
 
 SCHEMA = "1"
 """Version of the star; a store of another version is refused, never half read."""
@@ -147,7 +147,7 @@ class Store:
             run(self.con, "SET TimeZone = 'UTC'")
             if not self._tables():
                 with self.transaction() as con:
-                    run(con, (files("agent") / "schema.sql").read_text(encoding="utf-8"))
+                    run(con, script("schema.sql"))
                     run(con, "INSERT INTO setting VALUES ('schema', ?)", [SCHEMA])
             found = self.setting("schema") if "setting" in self._tables() else None
         if found != SCHEMA:
@@ -217,7 +217,6 @@ class Store:
         A file whose stored ``consumed`` differs from what the batch was read from would be counted
         twice; callers take ``consumed`` from ``ledger()``, and this class has the only writer.
         """
-        sections = _sections("store.sql")
         tables = {
             "new_usage": batch.usage,
             "new_unknown": batch.unknown,
@@ -228,19 +227,9 @@ class Store:
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }
-        with self._registered(tables), self.transaction() as con:
-            for sql in sections.values():
+        with lent(self.con, tables), self.transaction() as con:
+            for sql in sections("store.sql").values():
                 run(con, sql)
-
-    @contextmanager
-    def _registered(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
-        for name, table in tables.items():
-            self.con.register(name, table)
-        try:
-            yield
-        finally:
-            for name in tables:
-                self.con.unregister(name)
 
     def relabel(self, version: str, match: Callable[[str], Match]) -> None:
         """Give the hosts that were met before the meaning that a new catalogue gives them."""
@@ -364,9 +353,3 @@ def _table(
             for item in fields(kind)
         }
     )
-
-
-def _sections(name: str) -> dict[str, str]:
-    text = (files("agent") / name).read_text(encoding="utf-8")
-    parts = (part.partition("\n") for part in text.split("-- section: ")[1:])
-    return {title.strip(): sql for title, _, sql in parts}

@@ -154,26 +154,34 @@ def filters(store: Store) -> Filters:
     return Filters(chosen, kind, status, least if least in text.STAGES else "")
 
 
-def choose(label: str, options: Mapping[str, str], parameter: str, first: str = "") -> str | None:
+def choose(
+    label: str,
+    options: Mapping[str, str],
+    parameter: str,
+    first: str = "",
+    start: str | None = None,
+) -> str | None:
     """Let the reader choose, kept in the address by name, and return the key of the choice.
 
     ``options`` are names by key. With ``first``, that choice stands in front and means None.
+    ``start`` is the key to show while the address names none; without it, the first one.
     """
     by_name: dict[str, str | None] = {first: None} if first else {}
     for key, name in options.items():
         said = text.safe(name)
         by_name[f"{said} ({key})" if said in by_name else said] = key
     names, wanted = list(by_name), st.query_params.get(parameter)
-    start = names.index(wanted) if wanted in names else 0
+    if wanted not in by_name:
+        wanted = next((name for name, key in by_name.items() if start and key == start), names[0])
     # A widget bound to the address would keep its old value when a link asks for its first one,
     # so each address has a widget of its own and a choice changes the address.
-    own = f"{parameter}={names[start]}"
+    own = f"{parameter}={wanted}"
 
     def remember() -> None:
         st.query_params[parameter] = st.session_state[own]
 
-    picked = st.selectbox(label, names, index=start, key=own, on_change=remember)
-    return by_name[picked or names[start]]
+    picked = st.selectbox(label, names, index=names.index(wanted), key=own, on_change=remember)
+    return by_name[picked or wanted]
 
 
 def go(target: Target) -> None:

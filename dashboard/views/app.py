@@ -14,7 +14,9 @@ if not apps:
     st.text("No catalogued app was seen in these logs yet.")
     st.stop()
 with st.sidebar:
-    app = widgets.choose("App", {row["app"]: row["name"] for row in apps}, "app")
+    furthest = next((row["app"] for row in queries.reach(store, week)), None)
+    names = {row["app"]: row["name"] for row in apps}
+    app = widgets.choose("App", names, "app", start=furthest)
     history = queries.app_history(store, app or "")
     places = {name: name for name in sorted({row["department"] for row in history})}
     place = widgets.choose("Department", places, "at", "all departments")
