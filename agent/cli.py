@@ -233,23 +233,17 @@ def dashboard(
 
     Example: sundial dashboard --store sundial-store
     """
-    command = [
-        sys.executable,
-        "-m",
-        "dashboard",
-        "--store",
-        str(store),
-        "--address",
-        address,
-        "--port",
-        str(port),
-    ]
+    where = ["--store", str(store), "--address", address, "--port", str(port)]
+    command = [sys.executable, "-m", "dashboard", *where, *([] if browser else ["--no-browser"])]
     talk.print(f"Dashboard on http://{address}:{port}  (end it with Ctrl-C)")
+    if os.name == "posix":
+        # The dashboard takes this process over, so that whoever ends the one ends the other.
+        os.execv(sys.executable, command)  # noqa: S606 - our own module, and no shell
     try:
-        code = subprocess.call(command if browser else [*command, "--no-browser"])
+        code = subprocess.call(command)
     except KeyboardInterrupt:
         code = 0
-    if code not in {0, -2, 130}:
+    if code:
         raise typer.Exit(1)
 
 

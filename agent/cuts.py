@@ -9,7 +9,7 @@ its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from agent.model import Format, Pivot, Shape
@@ -47,8 +47,17 @@ class Cut(Protocol):
         """Return the expression of one cell; ``NULL`` where the shape has none of that name."""
 
 
-def cut_of(log_format: Format, shape: Shape, columns: Sequence[str], cells: Sequence[str]) -> Cut:
-    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use."""
+def cut_of(
+    log_format: Format,
+    shape: Shape,
+    columns: Sequence[str],
+    cells: Sequence[str],
+    absent: Collection[str] = (),
+) -> Cut:
+    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use.
+
+    ``absent`` are starts of pairs that no line holds, as ``pair_start`` writes them.
+    """
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
             return _Listed(log_format, shape, columns)
@@ -59,7 +68,7 @@ def cut_of(log_format: Format, shape: Shape, columns: Sequence[str], cells: Sequ
         case "cef":
             return _Cef()
         case _:
-            return _Keyed(log_format.delimiter)
+            return _Keyed(log_format.delimiter, absent)
 
 
 def text(value: str) -> str:
@@ -114,7 +123,8 @@ class _Listed:
             for pivot in self._shape.pivots
         ]
         if self._quoted:
-            conditions.append("(len(string_split(line, '\"')) % 2 = 1)")
+            # Most lines have no quote, and a look costs a third of a split.
+            conditions.append("(NOT contains(line, '\"') OR len(string_split(line, '\"')) % 2 = 1)")
         return " AND ".join(conditions)
 
     def cell(self, name: str, parts: Layer) -> str:
@@ -199,23 +209,37 @@ def _path(name: str) -> str:
     return name if name.startswith("$") else f"$.{name}"
 
 
+NOTHING = "''"
+"""The expression of a cell that a line could have, but none does."""
+
+
+def pair_start(delimiter: str, name: str) -> str:
+    """Return what stands before a value inside a line of ``key=value`` pairs."""
+    return f"{delimiter}{name}="
+
+
 class _Keyed:
     """Cells written ``key=value`` or ``key="a value"`` between delimiters."""
 
-    def __init__(self, delimiter: str) -> None:
+    def __init__(self, delimiter: str, absent: Collection[str]) -> None:
         self._delimiter = delimiter
+        self._absent = absent
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
         return "contains(line, '=')"
 
     def cell(self, name: str, parts: Layer) -> str:
-        # One look for each key is quicker than cutting the whole line into its many pairs.
+        if pair_start(self._delimiter, name) in self._absent:
+            return NOTHING
+        # One look for each key is quicker than cutting the whole line into its many pairs, and one
+        # for the whole pair takes half as long as one for its value (RE2 has to run twice).
         key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
-        pair = rf"{key}=(\"[^\"]*\"|[^{delimiter}]*)"
+        pair = rf"{key}=(?:\"[^\"]*\"|[^{delimiter}]*)"
         inside, first = text(f"{delimiter}{pair}"), text(f"^{pair}")
         value = parts.column(
             f"CASE WHEN starts_with(line, {text(f'{name}=')}) "
-            f"THEN regexp_extract(line, {first}, 1) ELSE regexp_extract(line, {inside}, 1) END"
+            f"THEN regexp_extract(line, {first})[{len(name) + 2}:] "
+            f"ELSE regexp_extract(line, {inside})[{len(name) + 3}:] END"
         )
         return f"CASE WHEN starts_with({value}, '\"') THEN {value}[2:-2] ELSE {value} END"
 

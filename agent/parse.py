@@ -17,8 +17,9 @@ from datetime import date, datetime
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from agent.cuts import Layer, cut_of, text
+from agent.cuts import NOTHING, Layer, cut_of, pair_start, text
 from agent.errors import Problem
 from agent.model import FIELDS, Field, Format
 
@@ -26,7 +27,7 @@ LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
 OTHER = "other"
 """The outcome of a line that rightly is no event: a comment, an answer, another kind of record."""
-_BATCH = 61_440
+_BATCH = 16_384
 """Rows of an Arrow batch: DuckDB reads batches in parallel."""
 
 _STAMP = (
@@ -52,6 +53,8 @@ class Reading:
     """True where a relay's syslog prefix stands before each line."""
     columns: tuple[str, ...] = ()
     """Names that a header line gave; empty for a format without one."""
+    absent: frozenset[str] = frozenset()
+    """Starts of ``key=value`` pairs that none of the lines holds: they are not looked for."""
 
 
 def lines_table(clean: bytes | bytearray, first_line: int) -> pa.Table:
@@ -69,6 +72,46 @@ def lines_table(clean: bytes | bytearray, first_line: int) -> pa.Table:
     numbers = pa.array(np.arange(first_line, first_line + len(ends), dtype=np.int64))
     table = pa.table({"line_no": numbers, "line": lines})
     return pa.Table.from_batches(table.to_batches(max_chunksize=_BATCH), table.schema)
+
+
+_HEAD = 64
+"""Lines that tell which keys are worth a proof that no line has them."""
+
+
+def absent_pairs(log_format: Format, table: pa.Table) -> frozenset[str]:
+    """Return the starts of pairs, as ``Reading.absent`` has them, that no line of a table holds.
+
+    One look for all keys that a device never writes is quicker than one for each in every query.
+    """
+    if log_format.cut != "keyvalue":
+        return frozenset()
+    head = "".join(f"\n{line}" for line in table["line"].slice(0, _HEAD).to_pylist())
+    start = re.compile(rf"[\s>{re.escape(log_format.delimiter)}]([^\s=>]+)=")
+    names = sorted({*cells_of(log_format)} - {*start.findall(head)})
+    if _hold(table, log_format.delimiter, names):
+        names = [name for name in names if not _hold(table, log_format.delimiter, [name])]
+    return frozenset(pair_start(log_format.delimiter, name) for name in names)
+
+
+def _hold(table: pa.Table, delimiter: str, names: list[str]) -> bool:
+    """Tell whether a line holds one of some keys: inside, at its start or behind a prefix."""
+    keys = "|".join(map(re.escape, names))
+    # Two looks: RE2 is quick where a match starts with one certain letter or at a certain place.
+    inside, first = f"{re.escape(delimiter)}(?:{keys})=", f"{_SYSLOG}? *(?:{keys})="
+    return bool(names) and any(
+        pc.any(pc.match_substring_regex(table["line"], pattern)).as_py()
+        for pattern in (inside, first.replace("^", r"\A", 1))
+    )
+
+
+def cells_of(log_format: Format) -> list[str]:
+    """Return the names of the cells that the shapes of a format use."""
+    return [
+        cell
+        for shape in log_format.shapes
+        for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
+        if cell != _SYSLOG_CELL
+    ]
 
 
 def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
@@ -166,14 +209,9 @@ class _Query:
         self._shapes = log_format.shapes
         self._prefixed = reading.prefixed and not log_format.prefix and log_format.cut != "json"
         self.parts, self.cells, self.values = Layer("p"), Layer("c"), Layer("v")
-        used = [
-            cell
-            for shape in self._shapes
-            for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
-            if cell != _SYSLOG_CELL
-        ]
+        used = cells_of(log_format)
         self._cuts = [
-            cut_of(log_format, shape, reading.columns or shape.columns, used)
+            cut_of(log_format, shape, reading.columns or shape.columns, used, reading.absent)
             for shape in self._shapes
         ]
 
@@ -182,11 +220,12 @@ class _Query:
         cut = self._format.cut
         # The blank at the end of a line does no harm where cells stand between blanks.
         between = cut in {"blanks", "json"} or (cut == "keyvalue" and self._format.delimiter == " ")
-        line = "line" if between else "line[:-2]"
+        end = "" if between else "-2"
         if not self._prefixed:
-            return f"{line} AS line"
+            return "line AS line" if between else "line[:-2] AS line"
         prefix = f"regexp_extract(line, {text(_SYSLOG)})"
-        rest = f"substr({line}, length({prefix}) + 1)"
+        # One slice: to count letters and to copy a line twice costs more than the prefix.
+        rest = f"line[length({prefix}) + 1:{end}]"
         return f"{prefix} AS prefix, ltrim({rest}) AS line"
 
     def shape(self) -> str:
@@ -235,7 +274,8 @@ class _Query:
 
     def _talk(self) -> str:
         """Return the condition for a line that is about the log: blank, a comment, the header."""
-        blank = "strlen(line) < 2 OR trim(line) = ''" if self._prefixed else "strlen(line) < 2"
+        # A line of blanks only is empty by now where a prefix was looked for.
+        blank = "strlen(line) < 2"
         if self._format.header == "first":
             return f"{blank} OR line_no = 1"
         if self._format.header.startswith("#"):
@@ -261,7 +301,7 @@ class _Query:
             found = f"regexp_extract(prefix, {text(_STAMP)})" if self._prefixed else "NULL"
         else:
             found = self._cuts[number - 1].cell(name, self.parts)
-        if found == "NULL":
+        if found in {"NULL", NOTHING}:
             return found
         return self.cells.column(f"lower({found})" if lowered else found)
 
@@ -284,8 +324,8 @@ class _Query:
                 return "NULL"
             value = " || ' ' || ".join(cells)
         else:
-            cells = [cell for cell in cells if cell != "NULL"]
-            if not cells:
+            cells = [cell for cell in cells if cell not in {"NULL", NOTHING}] or cells[:1]
+            if not cells or cells == ["NULL"]:
                 return "NULL"
             value = f"coalesce({', '.join(map(self._told, cells))})" if len(cells) > 1 else cells[0]
             if field.transform == "verdict":

@@ -104,5 +104,6 @@ def stretches(
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):
         table = parse.lines_table(part, first_line)
-        yield table, replace(reading, columns=columns)
+        absent = parse.absent_pairs(log_format, table)
+        yield table, replace(reading, columns=columns, absent=absent)
         first_line += len(table)

@@ -303,7 +303,12 @@ def department_strip(rows: Rows, week: date) -> None:
         for name in reversed(text.STAGES):
             st.metric(f"{text.MARKS[name]} {name}", counts[name], border=True)
         st.metric("New, 4 weeks", len(fresh), border=True)
-        st.metric("Only here", sum(not row["also"] for row in rows), border=True)
+        st.metric("Only here", sum(map(_only_here, rows)), border=True)
+
+
+def _only_here(row: Mapping[str, Any]) -> bool:
+    """Tell whether an app is in use here and nowhere else."""
+    return bool(row["active_people"]) and not row["also"]
 
 
 def department_table(store: Store, rows: Rows) -> None:
@@ -311,7 +316,7 @@ def department_table(store: Store, rows: Rows) -> None:
     known = decisions.read(store.folder)
     made = [
         {**row, "status": known.get(row["app"], Decision(row["app"])).status,
-         "also_said": text.listed(row["also"], 1) if row["also"] else "only here"}
+         "also_said": "only here" if _only_here(row) else text.listed(row["also"], 1) or "–"}
         for row in rows
     ]  # fmt: skip
     with st.container(key="unprinted-table"):
@@ -337,7 +342,7 @@ def department_notes(store: Store, rows: Rows, week: date) -> None:
     good = {app for app, made in known.items() if made.status.startswith("approved")}
     every = {row["app"]: row for row in queries.apps(store)}
     fresh = [row["name"] for row in rows if row["first_week"] > week - timedelta(weeks=4)]
-    alone = [row["name"] for row in rows if not row["also"]]
+    alone = [row["name"] for row in rows if _only_here(row)]
     notes = []
     if fresh:
         notes.append(f"New in four weeks: {text.listed(fresh, 8)}.")

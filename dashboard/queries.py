@@ -20,6 +20,9 @@ from dashboard.findings import Rows, Store, rows
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
+MOST_HOSTS = 2000
+"""Hosts outside the catalogue that a page lists; a large company has tens of thousands."""
+
 
 def cached(question: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     """Remember the answers of a question, the newest 256 of them."""
@@ -290,7 +293,7 @@ def department_apps(store: Store, department: str, week: date) -> Rows:
 
 @cached
 def unknown_hosts(store: Store) -> Rows:
-    """Return the hosts outside the catalogue by people, then departments, then requests."""
+    """Return the first hosts outside the catalogue by people, then departments and requests."""
     return rows(
         store,
         """SELECT host,
@@ -302,7 +305,8 @@ def unknown_hosts(store: Store) -> Rows:
              sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
              min(first_seen) AS first_seen, max(last_seen) AS last_seen
            FROM f.hosts_unknown GROUP BY host
-           ORDER BY people DESC, reach DESC, requests DESC, host LIMIT 2000""",
+           ORDER BY people DESC, reach DESC, requests DESC, host LIMIT $most""",
+        most=MOST_HOSTS,
     )
 
 

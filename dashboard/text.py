@@ -152,12 +152,14 @@ def of_covered(row: Mapping[str, Any]) -> str:
     return f"about {said}, by address," if row.get("basis") == "address" else said
 
 
-def ago(first: date | None, week: date) -> str:
-    """Say how long before a week something was first seen."""
+def ago(first: date | None, week: date, since: str = "ago") -> str:
+    """Say how long before a week something was first seen; ``since`` fits weeks that are past."""
     if first is None:
         return "never seen"
     weeks = (week - first).days // 7
-    return "first seen this week" if weeks <= 0 else f"first seen {some(weeks, 'week')} ago"
+    if weeks <= 0:
+        return "first seen this week" if since == "ago" else "first seen that week"
+    return f"first seen {some(weeks, 'week')} {since}"
 
 
 def adoption(app: str, department: str, row: Mapping[str, Any]) -> str:
@@ -196,7 +198,7 @@ def change(row: Mapping[str, Any], bold: str = "") -> str:
     app = f"{bold}{escape(row['name'])}{bold}"
     where = f" in {bold}{escape(row['department'])}{bold}" if row["department"] else ""
     counted = f"{people(row['people'])} of {people(row['covered_people'])} covered people"
-    first, when = ago(row["first_week"], row["week"]), f"the week of {day(row['week'])}"
+    first, when = ago(row["first_week"], row["week"], "before"), f"the week of {day(row['week'])}"
     match row["kind"]:
         case "new":
             who = some(row["people"] or 0, "person", "people")

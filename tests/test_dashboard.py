@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts, decisions, findings, health, queries, text, widgets
+from dashboard import charts, decisions, findings, health, panels, queries, text, widgets
 from dashboard.decisions import Decision
 from dashboard.findings import Store
 from dashboard.server import HEADERS, settings
@@ -167,6 +167,22 @@ def test_an_app_opens_at_a_department(demo_store: Path, filled: Store) -> None:
     assert not test.exception
     said = [one.value for one in test.markdown]
     assert any(f"reached division in {row['department']}" in one for one in said)
+
+
+def test_the_app_page_opens_with_the_weightiest_news(demo_store: Path, filled: Store) -> None:
+    week = queries.weeks(filled)[0]
+    test = run(demo_store, "views/app.py")
+    assert text.md(queries.changes(filled, week)[0]["name"]) in test.title[0].value
+    name = queries.apps(filled)[0]["name"]
+    assert text.md(name) in run(demo_store, "views/app.py", app=name).title[0].value
+
+
+def test_an_app_that_nobody_uses_any_more_is_not_only_here(filled: Store) -> None:
+    week = queries.weeks(filled)[0]
+    rows = queries.department_apps(filled, "Communications", week)
+    gone = [row for row in rows if row["stage"] == "abandoned" and not row["also"]]
+    assert gone
+    assert not any(map(panels._only_here, gone))
 
 
 def test_older_weeks_are_told_apart(demo_store: Path, filled: Store) -> None:

@@ -236,6 +236,48 @@ def test_no_text_breaks_any_format(read: Read, pieces: list[str], data: st.DataO
         assert row["outcome"] is not None or row["ts"] is not None
 
 
+KEYED = sorted(name for name, log_format in KNOWN.items() if log_format.cut == "keyvalue")
+LATE = (
+    "cip=192.0.2.99", "user=x", 'user="a b"', "ehost=late.example.com", "eurl=late.example.com/a",
+    "qname=late.example.com", 'msg="x user=inside y\tehost=inside.example.com"', 'unauthuser="open',
+    "login=", "time=09:00:00", "unauthuser=y=z",
+)  # fmt: skip
+
+
+@settings(FUZZ, max_examples=15)
+@given(st.data())
+def test_keys_that_no_line_holds_need_no_look(read: Read, data: st.DataObject) -> None:
+    """Whatever the order of keys and wherever one turns up first, the proof changes no result."""
+    log_format = KNOWN[data.draw(st.sampled_from(KEYED))]
+    lines = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        sample = data.draw(st.sampled_from(log_format.samples))
+        lead, *pairs = sample.line.split(log_format.delimiter)
+        late = data.draw(st.lists(st.sampled_from(LATE), max_size=2))
+        pairs = data.draw(st.permutations([*pairs, *late]))
+        lead = data.draw(st.sampled_from([lead, f"<13>{pairs[0]}", f"Jan  1 09:00:00 fw {lead}"]))
+        lines.append(log_format.delimiter.join([lead, *pairs]))
+    # The first lines choose what is worth a proof; here others follow them.
+    lines = [lines[0]] * data.draw(st.sampled_from([1, 70])) + lines
+    table = parse.lines_table("".join(f"{line}\n" for line in lines).encode(), 1)
+    absent = parse.absent_pairs(log_format, table)
+    for prefixed in (False, True):
+        assert read(log_format, *lines, prefixed=prefixed, absent=absent) == read(
+            log_format, *lines, prefixed=prefixed
+        )
+
+
+def test_a_pair_that_stands_in_a_late_line_only_is_looked_for(read: Read) -> None:
+    """A key is absent where no line has it, not where the first lines lack it."""
+    line = sample_of("zscaler_web_kv", 1).line
+    lines = [line] * 100 + [line.replace("user=", "login=")]
+    table = parse.lines_table("".join(f"{line}\n" for line in lines).encode(), 1)
+    absent = parse.absent_pairs(KNOWN["zscaler_web_kv"], table)
+    assert "\tehost=" in absent
+    assert not absent & {"\tlogin=", "\tuser="}
+    assert read(KNOWN["zscaler_web_kv"], *lines, absent=absent)[-1]["user"] == "bwagner@example.com"
+
+
 @FUZZ
 @given(st.text(max_size=80))
 def test_cleaning_twice_changes_nothing(raw: str) -> None:

@@ -14,9 +14,10 @@ if not apps:
     st.text("No catalogued app was seen in these logs yet.")
     st.stop()
 with st.sidebar:
-    furthest = next((row["app"] for row in queries.reach(store, week)), None)
+    # The weightiest news is what the next question is about; without news, the app most use.
+    news = [*queries.changes(store, week), *queries.reach(store, week)]
     names = {row["app"]: row["name"] for row in apps}
-    app = widgets.choose("App", names, "app", start=furthest)
+    app = widgets.choose("App", names, "app", start=news[0]["app"] if news else None)
     history = queries.app_history(store, app or "")
     places = {name: name for name in sorted({row["department"] for row in history})}
     place = widgets.choose("Department", places, "at", "all departments")

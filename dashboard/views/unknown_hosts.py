@@ -26,17 +26,22 @@ if not rows:
     st.text("Every host in these logs is in the catalogue.")
     st.stop()
 wide = [row for row in rows if row["reach"] > 1]
+most = "The most used " if len(rows) == queries.MOST_HOSTS else ""
+far = rows[0]
+furthest = (
+    f" Furthest: {text.safe(far['host'])}, about {text.people(far['people'])} "
+    f"{'person' if far['people'] == 1 else 'people'} in {text.some(far['reach'], 'department')}."
+)
 st.text(
-    f"{text.some(len(rows), 'host')} outside the catalogue, {len(wide)} of them used in more than "
-    f"one department. Furthest: {text.safe(rows[0]['host'])}, about "
-    f"{text.people(rows[0]['people'])} people in {text.some(rows[0]['reach'], 'department')}."
+    f"{most}{text.some(len(rows), 'host')} outside the catalogue, {text.number(len(wide))} of them "
+    f"used in more than one department.{furthest if far['reach'] else ''}"
 )
 asked = st.sidebar.text_input("Host contains", key="host", bind="query-params") or ""
-most = max(row["reach"] for row in rows)
-least = 1
-if most > 1:
+widest = max(row["reach"] for row in rows)
+least = min(1, widest)
+if widest > 1:
     least = st.sidebar.number_input(
-        "Departments at least", 1, most, key="reach", bind="query-params"
+        "Departments at least", 1, widest, key="reach", bind="query-params"
     )
 left = [row for row in rows if asked.lower() in row["host"].lower() and row["reach"] >= least]
 if not left:
@@ -45,6 +50,7 @@ else:
     said = [{**row, "where": text.listed(row["departments"], 2)} for row in left]
     widgets.table(said, HOSTS)
 st.caption(
+    "People are estimates over all weeks; where a log names no user, addresses stand for them. "
     "Machine-made names are folded to one. Many are advertising or infrastructure; one that people "
     "of several departments sign in to is worth an entry in the catalogue."
 )
