@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 import duckdb
@@ -22,6 +21,8 @@ import pyarrow.compute as pc
 from agent.cuts import NOTHING, Layer, cut_of, pair_start, text
 from agent.errors import Problem
 from agent.model import FIELDS, Field, Format
+from agent.transforms import TRANSFORM, TYPE, any_of, like_any
+from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
 LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
@@ -39,22 +40,6 @@ _PRI = r"(?:\d+ )?<\d{1,3}>(?:1 )?"
 _TAG = rf"(?:(?:{_HOST} )?[\w./()-]+(?:\[\d+\])?: |{_HOST} \S+ \S+ \S+ (?:-|\[[^\]]*\]) |{_HOST} |)"
 _SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
 """BSD (RFC 3164) and RFC 5424 headers, as relays write them before a device's own line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How one file is read beside its format."""
-
-    timezone: str = "UTC"
-    """Zone of times that state none."""
-    dated: date = date(2000, 1, 1)
-    """The day the file was closed; gives the year to times that state none."""
-    prefixed: bool = False
-    """True where a relay's syslog prefix stands before each line."""
-    columns: tuple[str, ...] = ()
-    """Names that a header line gave; empty for a format without one."""
-    absent: frozenset[str] = frozenset()
-    """Starts of ``key=value`` pairs that none of the lines holds: they are not looked for."""
 
 
 def lines_table(clean: bytes | bytearray, first_line: int) -> pa.Table:
@@ -236,7 +221,7 @@ class _Query:
         selective = [
             self._complete(number) for number in self._numbers() if self._shapes[number - 1].when
         ]
-        other = _like_any("line", self._format.other)
+        other = like_any("line", self._format.other)
         spoken = " OR ".join([*dict.fromkeys(selective), other])
         starts = " OR ".join(f"contains(line, {text(part)})" for part in self._format.starts)
         shaped = f"CASE {which} WHEN {spoken} THEN {_TALK} ELSE {_FOREIGN} END"
@@ -258,7 +243,7 @@ class _Query:
         """Return the expression of one field; null where a line's shape does not give it."""
         ways = {number: self._ways(number, name) for number in self._numbers()}
         if set(ways.values()) == {"NULL"}:
-            return f"CAST(NULL AS {_TYPE.get(name, 'VARCHAR')})"
+            return f"CAST(NULL AS {TYPE.get(name, 'VARCHAR')})"
         if len(set(ways.values())) == 1:
             return f"CASE WHEN shape > 0 THEN {ways[1]} END"
         cases = " ".join(f"WHEN {number} THEN {way}" for number, way in ways.items())
@@ -267,7 +252,7 @@ class _Query:
     def told(self, name: str) -> str:
         """Return a field of the last layer; a text that says nothing is null there."""
         given = any(self._ways(number, name) != "NULL" for number in self._numbers())
-        return self._told(name) if given and name not in _TYPE else name
+        return self._told(name) if given and name not in TYPE else name
 
     def _numbers(self) -> range:
         return range(1, len(self._shapes) + 1)
@@ -310,14 +295,14 @@ class _Query:
         fields = [field for field in self._shapes[number - 1].fields if field.name == name]
         ways = [way for field in fields if (way := self._way(number, field)) != "NULL"]
         if len(ways) > 1:
-            tried = [way if name in _TYPE else f"nullif({way}, '')" for way in ways]
+            tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
             return f"coalesce({', '.join(tried)})"
         return "".join(ways) or "NULL"
 
     def _way(self, number: int, field: Field) -> str:
         """Return one way: the cells it takes, as one value, and what is made of that."""
         if field.transform == "day":
-            return _TRANSFORM["day"]("", field, self._reading)
+            return TRANSFORM["day"]("", field, self._reading)
         cells = [self._cell(number, source) for source in field.sources]
         if field.join:
             if "NULL" in cells:
@@ -330,7 +315,7 @@ class _Query:
             value = f"coalesce({', '.join(map(self._told, cells))})" if len(cells) > 1 else cells[0]
             if field.transform == "verdict":
                 value = f"lower({self._told(value) if len(cells) == 1 else value})"
-        return _TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
 
     def _told(self, cell: str) -> str:
         """Return a cell, null where it says nothing."""
@@ -345,250 +330,10 @@ class _Query:
             return f"{self._told(cell)} IS NOT NULL"
         barred = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
         wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
-        tests = [f"NOT {_any_of(cell, barred)}"] if barred else []
-        return " AND ".join([*tests, *([_any_of(cell, wanted)] if wanted else [])])
+        tests = [f"NOT {any_of(cell, barred)}"] if barred else []
+        return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])
 
 
-def _any_of(value: str, patterns: tuple[str, ...]) -> str:
-    """Return the condition that a lower-case text is one of some values."""
-    plain = [text(p.lower()) for p in patterns if "*" not in p]
-    tests = [f"{value} = {word}" for word in plain]
-    wild = tuple(p.lower() for p in patterns if "*" in p)
-    return f"({' OR '.join([*tests, *([_like_any(value, wild)] if wild else [])]) or 'false'})"
-
-
-def _like_any(value: str, patterns: tuple[str, ...]) -> str:
-    """Return the condition that a text fits a pattern, where ``*`` matches anything."""
-    tests = [_like(value, pattern) for pattern in patterns]
-    return f"({' OR '.join(tests)})" if tests else "false"
-
-
-def _like(value: str, pattern: str) -> str:
-    # A look for plain text costs a third of LIKE.
-    plain = pattern.strip("*")
-    if "*" not in plain:
-        starts, ends = pattern.startswith("*"), pattern.endswith("*")
-        if starts and ends:
-            return f"contains({value}, {text(plain)})"
-        return f"{'suffix' if starts else 'starts_with'}({value}, {text(plain)})"
-    escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-    return f"{value} LIKE {text(escaped.replace('*', '%'))} ESCAPE '\\'"
-
-
-# Transforms: the closed list that formats may name. Each gets the column of a value.
-
-
-def _as_text(value: str, _: Field, __: Reading) -> str:
-    return value
-
-
-def _url(value: str, _: Field, __: Reading) -> str:
-    """Return the authority of a URL, or the start of one that has no scheme."""
-    after = (
-        f"CASE WHEN NOT contains({value}, '/') THEN {value} "
-        f"WHEN contains({value}, '://') THEN split_part({value}, '/', 3) "
-        f"ELSE split_part({value}, '/', 1) END"
-    )
-    return f"split_part({after}, '?', 1)"
-
-
-def _full_url(value: str, _: Field, __: Reading) -> str:
-    """Return the authority of a URL that has a scheme; null for a bare path."""
-    authority = f"split_part(split_part({value}, '/', 3), '?', 1)"
-    return f"CASE WHEN contains({value}, '://') THEN {authority} END"
-
-
-def _rrset(value: str, _: Field, __: Reading) -> str:
-    """Return the name in what a resolver calls ``'name/type/class':``."""
-    quotes = text("':")
-    return f"split_part(trim({value}, {quotes}), '/', 1)"
-
-
-def _utc(naive: str, field: Field, reading: Reading) -> str:
-    """Return a local time as UTC."""
-    zone = field.zone or reading.timezone
-    return naive if zone == "UTC" else f"timezone('UTC', timezone({text(zone)}, {naive}))"
-
-
-def _time(value: str, field: Field, reading: Reading) -> str:
-    """Read a written time; a zone it states wins, a year it lacks comes from the file's day."""
-    zoned = [form for form in field.formats if "%z" in form]
-    yearless = [form for form in field.formats if "%y" not in form.lower()]
-    naive = [form for form in field.formats if form not in {*zoned, *yearless}]
-    tries = []
-    if zoned:
-        tries.append(f"timezone('UTC', try_strptime({value}, {_forms(zoned)}))")
-    if naive:
-        tries.append(_utc(f"try_strptime({value}, {_forms(naive)})", field, reading))
-    if yearless:
-        tries.append(_yearless(value, yearless, field, reading))
-    return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
-
-
-def _forms(forms: list[str]) -> str:
-    return text(forms[0]) if len(forms) == 1 else f"[{', '.join(text(form) for form in forms)}]"
-
-
-def _yearless(value: str, forms: list[str], field: Field, reading: Reading) -> str:
-    """Read a time without a year as the last such day before the file was closed."""
-    dated = _forms([f"%Y {form}" for form in forms])
-    this, last = (
-        f"try_strptime('{reading.dated.year - back} ' || {value}, {dated})" for back in (0, 1)
-    )
-    # Two days: one for the zone, one for a clock that is ahead.
-    limit = f"(DATE '{reading.dated.isoformat()}' + 2)"
-    return _utc(f"CASE WHEN {this} <= {limit} THEN {this} ELSE {last} END", field, reading)
-
-
-def _ordered(value: str, field: Field, reading: Reading) -> str:
-    """Read a date whose day and month may stand in either order, as the other lines have it.
-
-    Of the formats the one is tried first that reads most lines of the block; among equals the one
-    by which the block spans the least time, since a log is written from one day to the next.
-    """
-    numbers = range(len(field.formats))
-    reads = ", ".join(
-        f"try_strptime({value}, {text(form)}) AS r{number}"
-        for number, form in enumerate(field.formats)
-    )
-    scores = ", ".join(
-        f"{{'lines': count(r{n}), 'span': max(r{n}) - min(r{n}), 'number': {n}}}" for n in numbers
-    )
-    best = (
-        f"(SELECT score.number FROM (SELECT unnest([{scores}]) AS score "
-        f"FROM (SELECT {reads} FROM shaped WHERE shape > 0)) "
-        "ORDER BY score.lines DESC, score.span, score.number LIMIT 1)"
-    )
-    forms = list(field.formats)
-    cases = " ".join(
-        f"WHEN {number} THEN try_strptime({value}, "
-        f"{_forms([form, *(other for other in forms if other != form)])})"
-        for number, form in enumerate(forms)
-    )
-    return _utc(f"CASE {best} {cases} END", field, reading)
-
-
-def _iso(value: str, field: Field, reading: Reading) -> str:
-    """Read ISO 8601, also with a comma before the fraction; without a zone it is local time."""
-    dotted = f"replace({value}, ',', '.')"
-    stated = f"timezone('UTC', try_cast({dotted} AS TIMESTAMPTZ))"
-    if (field.zone or reading.timezone) == "UTC":
-        return stated
-    bare = f"regexp_matches({value}, '\\d\\d:\\d\\d(:\\d\\d([.,]\\d+)?)?$')"
-    local = _utc(f"try_cast({dotted} AS TIMESTAMP)", field, reading)
-    return f"CASE WHEN {bare} THEN {local} ELSE {stated} END"
-
-
-def _stamp(value: str, field: Field, reading: Reading) -> str:
-    """Read the time of a syslog prefix: ISO 8601, or a month's name with or without a year."""
-    named = _utc(
-        f"try_strptime({value}, ['%b %d %Y %H:%M:%S', '%b %d %Y %H:%M:%S.%g'])", field, reading
-    )
-    bare = _yearless(value, ["%b %d %H:%M:%S", "%b %d %H:%M:%S.%g"], field, reading)
-    iso = _iso(value, field, reading)
-    return f"CASE WHEN {value}[1] BETWEEN '0' AND '9' THEN {iso} ELSE coalesce({bare}, {named}) END"
-
-
-def _epoch(value: str, _: Field, __: Reading) -> str:
-    """Read seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    number = f"try_cast({value} AS DOUBLE)"
-    scale = (
-        f"CASE WHEN {number} < 1e11 THEN 1e6 WHEN {number} < 1e14 THEN 1e3 "
-        f"WHEN {number} < 1e17 THEN 1e0 ELSE 1e-3 END"
-    )
-    stamp = f"make_timestamp(CAST(round({number} * {scale}) AS BIGINT))"
-    return f"CASE WHEN {number} BETWEEN 0 AND 4e18 THEN {stamp} END"
-
-
-def _no_day(_: str, __: Field, reading: Reading) -> str:
-    return f"TIMESTAMP '{reading.dated.isoformat()}'"
-
-
-def _count(value: str, _: Field, __: Reading) -> str:
-    number = f"try_cast({value} AS BIGINT)"
-    return f"CASE WHEN {number} >= 0 THEN {number} END"
-
-
-def _verdict(value: str, field: Field, __: Reading) -> str:
-    otherwise = "NULL" if field.otherwise is None else str(field.otherwise).lower()
-    told = [
-        f"WHEN {_any_of(value, words)} THEN {answer}"
-        for words, answer in ((field.true, "true"), (field.false, "false"))
-        if words
-    ]
-    return f"CASE WHEN {value} IS NULL THEN NULL {' '.join(told)} ELSE {otherwise} END"
-
-
-def _labels(value: str, _: Field, __: Reading) -> str:
-    """Read a DNS name written as counted labels: ``(3)www(7)example(3)com(0)``."""
-    dotted = f"regexp_replace({value}, '\\(\\d+\\)', '.', 'g')"
-    return f"trim(CASE WHEN contains({value}, '(') THEN {dotted} ELSE {value} END, '.')"
-
-
-def _before_hash(value: str, _: Field, __: Reading) -> str:
-    """Take the port off ``192.0.2.1#53000``; null where there is none."""
-    return f"CASE WHEN contains({value}, '#') THEN split_part({value}, '#', 1) END"
-
-
-def _before_colon(value: str, _: Field, __: Reading) -> str:
-    """Take the port off an address; an IPv6 address without brackets has none."""
-    one = f"strlen({value}) - strlen(replace({value}, ':', '')) = 1"
-    bracket = f"split_part(split_part({value}, '[', 2), ']', 1)"
-    return (
-        f"CASE WHEN starts_with({value}, '[') THEN {bracket} "
-        f"WHEN {one} THEN split_part({value}, ':', 1) ELSE {value} END"
-    )
-
-
-def _after_slash(value: str, _: Field, __: Reading) -> str:
-    """Take an address from behind ``HIER_DIRECT/``; a name there is none."""
-    part = f"split_part({value}, '/', 2)"
-    return f"CASE WHEN {value}[-1] BETWEEN '0' AND '9' OR contains({value}, ':') THEN {part} END"
-
-
-def _bracketed(value: str, _: Field, __: Reading) -> str:
-    return f"trim({value}, '()[]<>{{}}:,;\"')"
-
-
-def _mail(value: str, _: Field, __: Reading) -> str:
-    """Take the mail address out of ``First Last (first.last@example.com)``, else the whole."""
-    pattern = "[(<\\[]([^()<>@\\[\\] ]+@[^()<>@\\[\\] ]+)[)>\\]]"
-    wrapped = f"regexp_matches({value}, {text(pattern)})"
-    return f"CASE WHEN {wrapped} THEN regexp_extract({value}, {text(pattern)}, 1) ELSE {value} END"
-
-
-def _first(value: str, _: Field, __: Reading) -> str:
-    return f"trim(split_part({value}, ',', 1))"
-
-
-_TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
-    "text": _as_text,
-    "host": _as_text,
-    "url": _url,
-    "full_url": _full_url,
-    "rrset": _rrset,
-    "time": _time,
-    "ordered": _ordered,
-    "iso": _iso,
-    "stamp": _stamp,
-    "epoch": _epoch,
-    "day": _no_day,
-    "count": _count,
-    "verdict": _verdict,
-    "labels": _labels,
-    "before_hash": _before_hash,
-    "before_colon": _before_colon,
-    "after_slash": _after_slash,
-    "bracketed": _bracketed,
-    "mail": _mail,
-    "first": _first,
-}
-_TYPE = {
-    "ts": "TIMESTAMP",
-    "bytes_out": "BIGINT",
-    "bytes_in": "BIGINT",
-    "blocked": "BOOLEAN",
-}
 """Types of the fields that are no text."""
 
 

@@ -29,8 +29,8 @@ GROUND = ("agent.errors", "agent.model", "agent.sql", "agent.__init__")
 """What every room stands on; these import nothing of ours."""
 CELLARS = {
     "agent.parse": (
-        "cuts",
-        "each way to cut a line is SQL of its own, and knows nothing of fields",
+        "transforms cuts",
+        "each way to cut a line, and to read a cell, is SQL of its own",
     ),
     "agent.people": (
         "directory subnets dates sheet csv_cells pseudonyms addresses",

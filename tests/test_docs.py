@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from agent import formats, parse
+from agent import formats, parse, transforms
 from agent.entries import APP_KEYS
 from agent.model import CUTS, FIELDS, TRANSFORMS, Signal
 from agent.thresholds import Thresholds
@@ -117,7 +117,7 @@ def test_rules_readme_gives_each_transform_one_line_and_names_no_other() -> None
     page = (ROOT / "rules/README.md").read_text(encoding="utf-8")
     table = page.partition("| transform | makes |\n|---|---|\n")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(TRANSFORMS)
-    assert set(parse._TRANSFORM) == set(TRANSFORMS)
+    assert set(transforms.TRANSFORM) == set(TRANSFORMS)
 
 
 def test_every_example_of_a_format_in_rules_readme_is_one(tmp_path: Path) -> None:
