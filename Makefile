@@ -49,7 +49,7 @@ clean:  ## Remove what make set up and tools left behind
 
 # Exactly what uv.lock says, dev tools included.
 $(READY): uv.lock pyproject.toml | $(UV)
-	$(UV) sync --locked --quiet --python .uv/bin/python
+	$(UV) sync --locked --quiet --compile-bytecode --python .uv/bin/python
 	@touch $@
 
 # Debian splits venv from Python: without python3-venv the first attempt fails.

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 import zstandard
 
@@ -71,6 +71,9 @@ _PACKED: dict[bytes, Callable[[], _Engine]] = {
 }
 """The first bytes of a compressed file, and what reads the rest."""
 _DAMAGED = (zlib.error, zstandard.ZstdError, lzma.LZMAError)
+
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +277,12 @@ def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK)
         yield cut_off(rest, terminated=False)
 
 
-def ahead(stream: Iterator[Block]) -> Iterator[Block]:
+def ahead(stream: Iterator[_Item]) -> Iterator[_Item]:
     """Read the next block in a thread while the last one is being worked on."""
-    ready: queue.Queue[Block | BaseException | None] = queue.Queue(maxsize=1)
+    ready: queue.Queue[_Item | BaseException | None] = queue.Queue(maxsize=1)
     stopped = threading.Event()
 
-    def give(item: Block | BaseException | None) -> None:
+    def give(item: _Item | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.2)
