@@ -28,7 +28,7 @@ import zstandard
 
 from agent.errors import LogError, Problem
 
-BLOCK = 1 << 25
+BLOCK = 1 << 26
 """Bytes of text read at once: large enough that SQL is fast, small enough to stay in memory."""
 HEAD = 1 << 16
 """Bytes at the start of a text that identify it, and that detection looks at."""
