@@ -12,6 +12,7 @@ import pyarrow as pa
 from agent import detect, files, parse
 from agent.errors import LogError, Problem
 from agent.model import Format
+from agent.sql import THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def connect(spill: Path | None = None, memory: str = "600MB") -> duckdb.DuckDBPy
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "memory_limit": memory,
-            "threads": 2,
+            "threads": THREADS,
             "preserve_insertion_order": False,
             # Without a folder nothing is spilled: what was read stays in memory.
             "temp_directory": "" if spill is None else str(spill),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -9,6 +10,9 @@ from importlib import resources
 
 import duckdb
 import pyarrow as pa
+
+THREADS = min(8, os.cpu_count() or 2)
+"""Cores that a database may use; each wants memory of its own, and a scan keeps to a budget."""
 
 
 @cache

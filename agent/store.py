@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from agent.errors import Problem, StoreError
 from agent.model import Match
-from agent.sql import lent, script, sections
+from agent.sql import THREADS, lent, script, sections
 
 SCHEMA = "1"
 """Version of the star; a store of another version is refused, never half read."""
@@ -116,7 +116,7 @@ class Facts(Protocol):
 class Store:
     """The folder of a store, opened for writing; nobody else may have it open."""
 
-    def __init__(self, folder: Path, *, memory: str = "700MB", threads: int = 2) -> None:
+    def __init__(self, folder: Path, *, memory: str = "700MB") -> None:
         """Open or make the store. Raises StoreError with the cure where that cannot be."""
         self.folder = folder
         self.path = folder / "work.duckdb"
@@ -126,7 +126,7 @@ class Store:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "memory_limit": memory,
-            "threads": threads,
+            "threads": THREADS,
             "temp_directory": str(folder / ".spill"),
         }
         with _explained(folder):
