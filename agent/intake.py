@@ -135,7 +135,8 @@ class Intake:
                     self._flush()  # what is provisional is replaced in the store, not in a batch
                 row.head_length, row.head_digest = len(start), files.digest(start)
                 return row
-            shorter = shorter or not found
+            # Only what was compared to its end can be called the beginning of a longer log.
+            shorter = shorter or (not found and row.head_length == len(start))
         if shorter:
             return None
         number = store.next_id(self._ledger)

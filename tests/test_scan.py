@@ -407,6 +407,18 @@ def test_files_of_one_line(bench: Bench) -> None:
     assert total(bench.facts()) == 2
 
 
+def test_a_log_that_begins_as_another_is_not_taken_for_a_part_of_it(bench: Bench) -> None:
+    """An endless line ends what is compared; behind it two logs may be any two logs."""
+    named = [line for line in squid(90, seed=7) if b" app.slack.com" in line]
+    begin, rest = named[:2], named[2:4]
+    endless = b"x" * 300_000
+    bench.write("proxy/a.log", b"\n".join([*begin, endless, *rest, b""]))
+    bench.write("proxy/b.log", b"\n".join([*begin, *named[4:6], b""]), 1)
+    report = bench.scan()
+    assert report.unchanged == 0
+    assert report.lines == 9
+
+
 def test_the_wrong_format_can_be_put_right(bench: Bench, at_once: Facts) -> None:
     """A file of which nothing could be read is read again, and its rejects are not kept twice."""
     bench.write("proxy/access.log", LOG)
