@@ -10,13 +10,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from agent.errors import Problem, RulesError
+from agent.errors import Problem, RulesError, nearest
 from agent.model import CUTS, FIELDS, TRANSFORMS, Field, Format, Pivot, Sample, Shape
 
 _SHIPPED = "rules/formats"
@@ -170,7 +169,7 @@ class _Reader:
         transform = spec.get("as", _DEFAULT_TRANSFORM.get(name, "text"))
         if transform not in TRANSFORMS:
             self.wrong(
-                f"{key}.as", f'"{transform}": unknown transform.{hint(transform, TRANSFORMS)}'
+                f"{key}.as", f'"{transform}": unknown transform.{nearest(transform, TRANSFORMS)}'
             )
         if transform in {"time", "ordered"} and not spec.get("formats"):
             self.wrong(f"{key}.formats", "is missing: how the time is written, as for strftime.")
@@ -212,7 +211,7 @@ class _Reader:
             used += [("when", cell) for cell in shape.when]
             for place, cell in dict.fromkeys(used):
                 if cell not in names:
-                    self.wrong(_dot(key, place), f'"{cell}": no such cell.{hint(cell, names)}')
+                    self.wrong(_dot(key, place), f'"{cell}": no such cell.{nearest(cell, names)}')
 
     def table(self, table: Mapping[str, Any], key: str, above: str) -> dict[str, Any]:
         value = table.get(key, {})
@@ -239,7 +238,7 @@ class _Reader:
     def known(self, table: Mapping[str, Any], keys: Sequence[str], key: str) -> None:
         for name in table:
             if name not in keys:
-                self.wrong(_dot(key, name), f"unknown key.{hint(name, keys)}")
+                self.wrong(_dot(key, name), f"unknown key.{nearest(name, keys)}")
 
     def text(self, table: Mapping[str, Any], key: str) -> str:
         value = table.get(key)
@@ -261,18 +260,8 @@ class _Reader:
     def one_of(self, table: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
         value = self.text(table, key)
         if value and value not in values:
-            self.wrong(key, f'"{value}" is none of {", ".join(values)}.{hint(value, values)}')
+            self.wrong(key, f'"{value}" is none of {", ".join(values)}.{nearest(value, values)}')
         return value
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean "x"?`` for a near miss, else an empty string.
-
-    >>> hint("hots", ["host", "client"])
-    ' Did you mean "host"?'
-    """
-    close = get_close_matches(word, list(known), n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def _over(base: Mapping[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:

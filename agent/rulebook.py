@@ -11,7 +11,7 @@ from typing import TypeVar
 import duckdb
 
 from agent import adoption, catalogue, formats, parse
-from agent.errors import Problem, RulesError
+from agent.errors import Problem, RulesError, nearest
 from agent.model import Format
 
 _Loaded = TypeVar("_Loaded")
@@ -61,7 +61,7 @@ def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
 
 def no_such_format(name: str, where: str, known: Mapping[str, Format]) -> Problem:
     """Return what to say of a format that nobody knows; ``where`` it was named."""
-    hint = formats.hint(name, known)
+    hint = nearest(name, known)
     lists = "'sundial formats' lists them."
     return Problem(where, f'"{name}" is no known format.{hint} {lists}')
 
