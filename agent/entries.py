@@ -16,7 +16,10 @@ HOST_KEYS: Mapping[str, Signal] = MappingProxyType(
     {"domains": Signal.APP} | {signal.value: signal for signal in Signal if signal != Signal.APP},
 )
 """The host lists of an app entry, in canonical order, with the signal each one gives."""
-APP_KEYS = ("name", "vendor", "homepage", "audience", "also", *HOST_KEYS, "tenant")
+APP_KEYS = (
+    *("name", "vendor", "homepage", "audience", "dual_use", "aliases", "formerly", "successor"),
+    *("sources", "also", *HOST_KEYS, "tenant"),
+)
 
 _TENANT_KEYS = ("under", "not", "trim")
 _AUDIENCES = ("business", "personal", "both")
@@ -63,13 +66,28 @@ class EntryReader:
             hosts=tuple(hosts.items()),
             tenant_under=tuple(under),
             not_tenants=frozenset(labels) | self.not_tenants,
+            dual_use=table.get("dual_use", False) is True,
+            aliases=tuple(self.file.texts(table.get("aliases", []), f"{app_id}.aliases")),
+            formerly=tuple(self.file.texts(table.get("formerly", []), f"{app_id}.formerly")),
+            successor=self._successor(table, app_id),
+            sources=tuple(self.file.texts(table.get("sources", []), f"{app_id}.sources")),
         )
+        if not isinstance(table.get("dual_use", False), bool):
+            self.file.say(f"{app_id}.dual_use", "must be true or left out")
         if app.audience and app.audience not in _AUDIENCES:
             choice = ", ".join(f'"{audience}"' for audience in _AUDIENCES)
             self.file.say(f"{app_id}.audience", f'"{app.audience}" is none of {choice}')
         if app.homepage and not app.homepage.startswith("https://"):
             self.file.say(f"{app_id}.homepage", f'"{app.homepage}" must begin with https://')
         return Entry(app, tuple(trim))
+
+    def _successor(self, table: Mapping[str, object], app_id: str) -> str | None:
+        if "successor" not in table:
+            return None
+        successor = self.file.text(table, "successor", app_id)
+        if successor == app_id:
+            self.file.say(f"{app_id}.successor", "no app succeeds itself; leave it out")
+        return successor or None
 
     def _also(self, value: object, place: str) -> Iterable[str]:
         for other in self.file.texts(value, place):

@@ -60,6 +60,16 @@ class App:
     """Suffixes whose next label to the left is a customer's own space."""
     not_tenants: frozenset[str] = field(default_factory=frozenset)
     """Labels in that place which are the vendor's own."""
+    dual_use: bool = False
+    """Whether a private account cannot be told from one of work by its hosts."""
+    aliases: tuple[str, ...] = ()
+    """Other names that people use."""
+    formerly: tuple[str, ...] = ()
+    """Names of before, of the product or of what became part of it."""
+    successor: str | None = None
+    """Id of the app that its users are being moved to."""
+    sources: tuple[str, ...] = ()
+    """Ids of the sources that its hosts come from."""
 
 
 @dataclass(frozen=True, slots=True)
