@@ -55,6 +55,19 @@ class Catalogue:
             for app in shelves.apps.values()
             for suffix, rule in _rules_of(app, shelves.trims[app.id])
         }
+        self._above = {suffix.partition(".")[2] for suffix in self._rules}
+
+    def folds_alike(self, parent: str) -> bool:
+        """Tell whether every name of one made label under a parent is unknown and folds alike.
+
+        ``made`` tells which labels those are. Floods of such names are the bulk of all names, and
+        this spares a look at each.
+        """
+        return (
+            host_names.folds_alike(parent)
+            and parent not in self._above
+            and self.match(parent).app is None
+        )
 
     def match(self, host: str) -> Match:
         """Say which app a host belongs to, by the longest catalogued suffix of its name.
@@ -85,6 +98,8 @@ class Catalogue:
 
     fold = staticmethod(host_names.fold)
     """How a host that is in no entry is kept."""
+    made = staticmethod(host_names.is_made)
+    """Whether a machine made a label."""
 
 
 def load_catalogue(

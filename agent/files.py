@@ -86,9 +86,6 @@ class Block:
     """Offset of the first byte in the clean text of the file."""
     end: int
     """Offset just behind the last byte; the next block starts here."""
-    first_line: int
-    """One-based number of the first line."""
-    lines: int
     trail: bytes
     """The last TAIL bytes of clean text before ``end``."""
     terminated: bool = True
@@ -230,7 +227,7 @@ def tail_digest(log: LogFile, consumed: int) -> str:
     return ""
 
 
-def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK) -> Iterator[Block]:
+def blocks(log: LogFile, start: int = 0, size: int = BLOCK) -> Iterator[Block]:
     """Yield the text of a file from offset ``start`` as blocks of whole lines.
 
     The last block is unterminated where the file does not end in a line end. Sets
@@ -240,14 +237,12 @@ def blocks(log: LogFile, start: int = 0, first_line: int = 1, size: int = BLOCK)
     held, position, skip, dropped, trail = bytearray(), start, start, 0, b""
 
     def cut_off(text: bytearray, *, terminated: bool = True) -> Block:
-        nonlocal position, first_line, dropped, trail
+        nonlocal position, dropped, trail
         end, trail = position + len(text) + dropped, (trail + text[-TAIL:])[-TAIL:]
         if not terminated:
             text += b"\n"
-        text = _shorten(text)
-        lines = text.count(b"\n")
-        block = Block(text, position, end, first_line, lines, bytes(trail), terminated)
-        position, first_line, dropped = end, first_line + lines, 0
+        block = Block(_shorten(text), position, end, bytes(trail), terminated)
+        position, dropped = end, 0
         return block
 
     for piece in _pieces(log):

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 _HOST = re.compile(
     r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]*[a-z0-9]",
 )
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HUMAN = re.compile(r"(?=.{1,15}$)[a-z]+(?:-[a-z]+)*-?[0-9]{0,2}")
 _UNPRONOUNCEABLE = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}")
+_LONGEST, _LONGEST_LABEL = 253, 63
 _NOT_INTERNET = frozenset(
     "arpa corp domain example home internal intranet invalid lan local localdomain localhost "
     "mail onion private test workgroup".split(),
@@ -53,6 +55,25 @@ def fold(host: str) -> str | None:
     if not label:
         return f"*.{registrable}" if folded else registrable
     return f"{label if _is_human(label) else '*'}.{registrable}"
+
+
+def is_made(label: str) -> bool:
+    """Tell whether a label of a host name was made by a machine.
+
+    >>> is_made("x9f3e7"), is_made("news"), is_made("no label")
+    (True, False, False)
+    """
+    return _LABEL.fullmatch(label) is not None and not _is_human(label)
+
+
+def folds_alike(parent: str) -> bool:
+    """Tell whether all names of one made label under a parent fold to the same name.
+
+    >>> folds_alike("news.example.com"), folds_alike("co.uk")
+    (True, False)
+    """
+    longest = _LONGEST - _LONGEST_LABEL - 1
+    return len(parent) <= longest and is_host_name(parent) and _registrable(parent) != ""
 
 
 def _is_human(label: str) -> bool:

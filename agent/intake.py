@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -167,9 +167,9 @@ class Intake:
 
     def _lines(self, log: files.LogFile, row: store.Ledger, plan: reading.Plan) -> None:
         before, began, then = row.seconds, time.monotonic(), plan.reading
-        blocks = files.blocks(log, row.consumed, row.lines + 1, files.BLOCK)
+        blocks = files.blocks(log, row.consumed, files.BLOCK)
         # Numbering lines is the reader's work too: meanwhile the database groups the last ones.
-        for block, stretches in files.ahead(_numbered(blocks, plan)):
+        for block, stretches in files.ahead(reading.numbered(blocks, plan, row.lines + 1)):
             tail = None if block.terminated else row.file_id
             for table, now in stretches:
                 self._count(row, table, replace(plan, reading=now), tail)
@@ -240,17 +240,6 @@ class Intake:
             self._store.merge(self._rollup.take(), list(self._changed.values()), self._rejects)
             self._changed, self._rejects = {}, []
         self._flushed = time.monotonic()
-
-
-def _numbered(
-    blocks: Iterator[files.Block], plan: reading.Plan
-) -> Iterator[tuple[files.Block, list[tuple[pa.Table, parse.Reading]]]]:
-    """Yield each block with its lines as tables, and how each table is read."""
-    then = plan.reading
-    for block in blocks:
-        stretches = list(reading.stretches(plan.format, block.text, block.first_line, then))
-        then = stretches[-1][1]
-        yield block, stretches
 
 
 _ENDED = {"read", "truncated"}

@@ -154,8 +154,9 @@ def looks_prefixed(head: bytes) -> bool:
 def events_sql(log_format: Format, reading: Reading, relation: str = "lines") -> str:
     """Return the SELECT that turns a relation of lines into events.
 
-    One step a layer: the line, its parts, its cells, its shape and values, its fields; each is
-    computed once and only where a later layer asks for it. A line that is no event has no fields.
+    One step a layer: the line, its parts, its cells, its shape and values, what is made of them,
+    its fields; each is computed once and only where a later layer asks for it. A line that is no
+    event has no fields.
     """
     query = _Query(log_format, reading)
     fields = ", ".join(f"{query.field(name)} AS {name}" for name in FIELDS)
@@ -168,7 +169,8 @@ WITH trimmed AS (SELECT line_no, {query.line()} FROM {relation}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
-fields AS (SELECT *, {fields} FROM shaped),
+made AS (SELECT *{query.made.sql} FROM shaped),
+fields AS (SELECT *, {fields} FROM made),
 told AS (SELECT * REPLACE ({told}) FROM fields)
 SELECT line_no, CASE WHEN {query.other()} THEN '{OTHER}'
     WHEN shape = {_ENDLESS} THEN 'line longer than {LONGEST} bytes'
@@ -193,7 +195,8 @@ class _Query:
         self._reading = reading
         self._shapes = log_format.shapes
         self._prefixed = reading.prefixed and not log_format.prefix and log_format.cut != "json"
-        self.parts, self.cells, self.values = Layer("p"), Layer("c"), Layer("v")
+        self.parts, self.cells = Layer("p"), Layer("c")
+        self.values, self.made = Layer("v"), Layer("m")
         used = cells_of(log_format)
         self._cuts = [
             cut_of(log_format, shape, reading.columns or shape.columns, used, reading.absent)
@@ -245,7 +248,10 @@ class _Query:
         if set(ways.values()) == {"NULL"}:
             return f"CAST(NULL AS {TYPE.get(name, 'VARCHAR')})"
         if len(set(ways.values())) == 1:
-            return f"CASE WHEN shape > 0 THEN {ways[1]} END"
+            # Made outside of CASE, where DuckDB computes what is said twice only once; but an
+            # address is mostly not asked for.
+            made = ways[1] if name == "dest_ip" else self.made.column(ways[1])
+            return f"CASE WHEN shape > 0 THEN {made} END"
         cases = " ".join(f"WHEN {number} THEN {way}" for number, way in ways.items())
         return f"CASE shape {cases} END"
 
@@ -303,7 +309,8 @@ class _Query:
         """Return one way: the cells it takes, as one value, and what is made of that."""
         if field.transform == "day":
             return TRANSFORM["day"]("", field, self._reading)
-        cells = [self._cell(number, source) for source in field.sources]
+        lowered = field.transform == "verdict"
+        cells = [self._cell(number, source, lowered=lowered) for source in field.sources]
         if field.join:
             if "NULL" in cells:
                 return "NULL"
@@ -312,15 +319,17 @@ class _Query:
             cells = [cell for cell in cells if cell not in {"NULL", NOTHING}] or cells[:1]
             if not cells or cells == ["NULL"]:
                 return "NULL"
-            value = f"coalesce({', '.join(map(self._told, cells))})" if len(cells) > 1 else cells[0]
-            if field.transform == "verdict":
-                value = f"lower({self._told(value) if len(cells) == 1 else value})"
+            told = [self._told(cell, lowered=lowered) for cell in cells]
+            value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
+            if lowered and len(cells) == 1:
+                value = told[0]
         return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
 
-    def _told(self, cell: str) -> str:
+    def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""
         # Not IN: DuckDB makes a join of a longer list.
-        words = " ".join(f"WHEN {text(word)} THEN NULL" for word in self._format.empty)
+        empty = dict.fromkeys(word.lower() if lowered else word for word in self._format.empty)
+        words = " ".join(f"WHEN {text(word)} THEN NULL" for word in empty)
         return f"CASE {cell} {words} ELSE {cell} END"
 
     def _any_of(self, cell: str, patterns: tuple[str, ...]) -> str:

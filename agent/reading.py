@@ -99,6 +99,18 @@ def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.T
     return attempt
 
 
+def numbered(
+    blocks: Iterator[files.Block], plan: Plan, first_line: int = 1
+) -> Iterator[tuple[files.Block, list[tuple[pa.Table, parse.Reading]]]]:
+    """Yield each block with its lines as tables, and how each table is read."""
+    then = plan.reading
+    for block in blocks:
+        tables = list(stretches(plan.format, block.text, first_line, then))
+        first_line += sum(len(table) for table, _ in tables)
+        then = tables[-1][1]
+        yield block, tables
+
+
 def stretches(
     log_format: Format, text: bytes | bytearray, first_line: int, reading: parse.Reading
 ) -> Iterator[tuple[pa.Table, parse.Reading]]:

@@ -63,8 +63,6 @@ class Counts:
     events: int = 0
     rejects: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Reason to (lines, number of the first one)."""
-    cells: int = 0
-    """Rows that the events were grouped into."""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     has_user: bool = False
@@ -80,6 +78,10 @@ class Naming:
     """A host as written to its one spelling, None where it is no name."""
     match: Callable[[str], Match]
     fold: Callable[[str], str | None]
+    made: Callable[[str], bool]
+    """Whether a machine made a label of a host."""
+    folds_alike: Callable[[str], bool]
+    """Whether all names of one made label under a parent have the same fold."""
     user: Callable[[str], tuple[str, str | None]]
     """A user as written to its pseudonym, and that of the part before the ``@``."""
     client: Callable[[str], tuple[str, str | None]]
@@ -131,20 +133,20 @@ class Rollup:
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
-        run(self._con, _SQL["place"], {"source": source, "tail": tail})
-        self.held += counts.cells
+        placed = run(self._con, _SQL["place"], {"source": source, "tail": tail})
+        self.held += placed
         return counts
 
     def _gather(self, events: str) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
         run(self._con, _SQL["gather"].format(day=self._day, events=events))
         counts = Counts()
-        for outcome, lines, first, start, end, user, client, size, cells in self._con.sql(
+        for outcome, lines, first, start, end, user, client, size in self._con.sql(
             _SQL["outcomes"]
         ).fetchall():
             counts.lines += lines
             if outcome is None:
-                counts.events, counts.cells = lines, cells
+                counts.events = lines
                 counts.first_seen, counts.last_seen = start, end
                 counts.has_user, counts.has_client, counts.has_bytes = user, client, size
             elif outcome != "other":
@@ -179,10 +181,7 @@ class Rollup:
 
     def _learn(self, table: str, column: str, number: Callable[[Sequence[str]], pa.Table]) -> None:
         """Give numbers to the texts of a column that were not met before."""
-        new = self._con.sql(
-            f'SELECT DISTINCT "{column}" AS raw FROM piece '
-            f'WHERE outcome IS NULL AND "{column}" IS NOT NULL'
-        ).to_arrow_table()
+        new = self._con.sql(_SQL["new"].format(table=table, column=column)).to_arrow_table()
         if new.num_rows:
             self._con.register("learned", number(new.column("raw").to_pylist()))
             run(self._con, f"INSERT INTO {table} SELECT * FROM learned")
@@ -195,6 +194,8 @@ class _Numbers:
         self._naming = naming
         self._known: dict[str, tuple[int, Match]] = {}
         self._folds: dict[str, int] = {}
+        self._floods: dict[str, int] = {}
+        """Parents whose names of one made label all have one number."""
         self._places: dict[str, int] = {}
         self._actors: dict[str, tuple[int, bool, str | None]] = {ANONYMOUS: (0, False, None)}
         self.learned = 0
@@ -223,6 +224,17 @@ class _Numbers:
 
     def _thing(self, raw: str) -> int:
         """Return the number of a catalogued host, or of the fold of any other, below 0."""
+        label, _, parent = raw.partition(".")
+        if parent in self._floods and self._naming.made(label):
+            return self._floods[parent]
+        thing = self._look_up(raw)
+        if thing < 0 and self._naming.made(label):
+            name = parent.partition(":")[0]
+            if name == self._naming.host(parent) and self._naming.folds_alike(name):
+                self._floods[parent] = thing
+        return thing
+
+    def _look_up(self, raw: str) -> int:
         host = self._naming.host(raw)
         if host is None:
             return 0
@@ -273,6 +285,7 @@ def _table(**columns: tuple[pa.DataType, Sequence[object]]) -> pa.Table:
     return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
 
 
-def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:
-    """Execute statements to their end and let go of their result."""
-    con.execute(sql, values).fetchall()
+def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> int:
+    """Execute statements to their end, let go of their result; return how many rows came in."""
+    rows = con.execute(sql, values).fetchall()
+    return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0

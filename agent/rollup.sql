@@ -1,32 +1,19 @@
 -- From events to partial facts with natural keys. Between the two, hosts, actors and networks are
--- small numbers, which group several times faster than names: a thing above 0 is a host of the
--- catalogue, below 0 the fold of any other host, 0 none at all.
+-- small numbers, which take less room than names: a thing above 0 is a host of the catalogue, below
+-- 0 the fold of any other host, 0 none at all.
 
 -- section: gather
--- A name, client or user met for the first time stays as text until it has a number.
 CREATE OR REPLACE TEMP TABLE piece AS
 SELECT
-    outcome,
-    {day} AS day,
-    names.thing,
-    coalesce(users.actor, clients.actor) AS actor,
-    clients.network,
-    CASE WHEN names.raw IS NULL THEN host END AS host,
-    CASE WHEN clients.raw IS NULL THEN client END AS client,
-    CASE WHEN users.raw IS NULL THEN "user" END AS "user",
+    outcome, {day} AS day, host, client, "user",
     count(*) AS requests,
     count(*) FILTER (blocked) AS blocked,
     sum(bytes_out)::BIGINT AS bytes_out,
     sum(bytes_in)::BIGINT AS bytes_in,
     min(ts) AS first_seen,
     max(ts) AS last_seen,
-    min(line_no) AS first_line,
-    count("user") > 0 AS has_user,
-    count(client) > 0 AS has_client
+    min(line_no) AS first_line
 FROM ({events}) AS event
-LEFT JOIN users ON users.raw = event."user"
-LEFT JOIN clients ON clients.raw = event.client
-LEFT JOIN names ON names.raw = event.host
 GROUP BY ALL;
 
 -- section: rejected
@@ -48,19 +35,23 @@ SELECT
     min(first_line),
     min(first_seen),
     max(last_seen),
-    bool_or(has_user),
-    bool_or(has_client),
-    bool_or(coalesce(bytes_out, bytes_in) IS NOT NULL),
-    count(*)
+    count("user") > 0,
+    count(client) > 0,
+    bool_or(coalesce(bytes_out, bytes_in) IS NOT NULL)
 FROM piece GROUP BY outcome;
+
+-- section: new
+SELECT DISTINCT "{column}" AS raw FROM piece
+ANTI JOIN {table} AS known ON known.raw = piece."{column}"
+WHERE outcome IS NULL AND "{column}" IS NOT NULL;
 
 -- section: place
 INSERT INTO placed
 SELECT
-    piece.day, $source, $tail,
-    coalesce(users.actor, piece.actor, clients.actor, 0),
-    coalesce(piece.network, clients.network, -1),
-    coalesce(piece.thing, names.thing, 0),
+    day, $source, $tail,
+    coalesce(users.actor, clients.actor, 0) AS actor,
+    coalesce(clients.network, -1) AS network,
+    coalesce(names.thing, 0) AS thing,
     requests, blocked, bytes_out, bytes_in, first_seen, last_seen
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"

@@ -132,8 +132,16 @@ def _rollup(
             return who.key.address(raw.strip().lower()), None
         return who.key.address(address), people.network_of(address, known)
 
-    match, fold = rules.catalogue.match, rules.catalogue.fold
-    naming = rollup.Naming(host, match, fold, who.key.user, client)
+    known_apps = rules.catalogue
+    naming = rollup.Naming(
+        host=host,
+        match=known_apps.match,
+        fold=known_apps.fold,
+        made=known_apps.made,
+        folds_alike=known_apps.folds_alike,
+        user=who.key.user,
+        client=client,
+    )
     return rollup.Rollup(con, naming, names, people.networks_table(known), settings.days)
 
 

@@ -36,11 +36,9 @@ def events(
         else:
             found = detect.Answer(known[forced])
         plan = reading.plan(log, head, found, timezone)
-        then = plan.reading
-        for block in files.blocks(log):
-            for table, now in reading.stretches(plan.format, block.text, block.first_line, then):
+        for _, tables in reading.numbered(files.blocks(log), plan):
+            for table, now in tables:
                 yield from _events(con, table, replace(plan, reading=now))
-                then = now
     if log.truncated:
         raise LogError(Problem(log.name, f"{log.truncated}; its complete lines were printed."))
 

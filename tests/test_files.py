@@ -29,13 +29,12 @@ def log_of(folder: Path, content: bytes, name: str = "a.log") -> files.LogFile:
 
 
 def text_of(log: files.LogFile, start: int = 0, size: int = files.BLOCK) -> bytes:
-    """All text of a file; along the way blocks must join up and number lines without a gap."""
-    text, line, end = b"", 1, start
-    for block in files.blocks(log, start, 1, size):
+    """All text of a file; along the way blocks must join up."""
+    text, end = b"", start
+    for block in files.blocks(log, start, size):
         assert block.text.endswith(b"\n")
-        assert (block.start, block.first_line) == (end, line)
-        assert block.lines == block.text.count(b"\n")
-        text, line, end = text + block.text, line + block.lines, block.end
+        assert block.start == end
+        text, end = text + block.text, block.end
     return text
 
 
@@ -127,22 +126,17 @@ def test_an_unfinished_last_line_is_marked(tmp_path: Path) -> None:
     """It comes last and alone, so that it can be taken back when the file has grown."""
     first, last = files.blocks(log_of(tmp_path, b"one\ntwo\nthr"))
     assert (bytes(first.text), first.terminated, first.end) == (b"one\ntwo\n", True, 8)
-    assert (bytes(last.text), last.terminated, last.start, last.first_line) == (
-        b"thr\n",
-        False,
-        8,
-        3,
-    )
+    assert (bytes(last.text), last.terminated, last.start) == (b"thr\n", False, 8)
 
 
 def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
     """Also inside a packed file, with the trail of what came before."""
     log = log_of(tmp_path, gzip.compress(LINES))
     start = LINES.index(b"line 3000")
-    (block,) = files.blocks(log, start, 3001)
+    (block,) = files.blocks(log, start)
     assert block.text == LINES[start:]
     assert block.trail == LINES[-files.TAIL :]
-    (earlier, *_) = files.blocks(log, 10, 1, size=20)
+    (earlier, *_) = files.blocks(log, 10, size=20)
     assert earlier.trail == LINES[: earlier.end][-files.TAIL :]
 
 
