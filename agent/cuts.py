@@ -9,7 +9,8 @@ its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from agent.model import Format, Pivot, Shape
@@ -17,6 +18,8 @@ from agent.model import Format, Pivot, Shape
 _HIDDEN = "chr(31)"
 """Stands for a delimiter inside quotes while the line is split."""
 _TAB = "\t"
+Places = Mapping[str, Sequence[tuple[int, bool]]]
+"""Key to where its pair may stand among the pairs of a line, and whether its value is quoted."""
 _NAME = re.compile(r"\(\?P<(\w+)>")
 
 
@@ -52,11 +55,11 @@ def cut_of(
     shape: Shape,
     columns: Sequence[str],
     cells: Sequence[str],
-    absent: Collection[str] = (),
+    places: Places = MappingProxyType({}),
 ) -> Cut:
     """Return the cut of one shape; ``cells`` are the names that all shapes of the format use.
 
-    ``absent`` are starts of pairs that no line holds, as ``pair_start`` writes them.
+    ``places`` tell where to look for the keys of ``key=value`` pairs.
     """
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
@@ -68,7 +71,7 @@ def cut_of(
         case "cef":
             return _Cef()
         case _:
-            return _Keyed(log_format.delimiter, absent)
+            return _Keyed(log_format.delimiter, places)
 
 
 def text(value: str) -> str:
@@ -103,7 +106,7 @@ class _Listed:
         if self._delimiter == " ":
             # Runs of blanks are padding; most lines have none, and a look is cheap.
             filtered = f"list_filter({split}, lambda part: part <> '')"
-            padded = "contains(line, '  ') OR starts_with(line, ' ')"
+            padded = "contains(line, '  ') OR starts_with(line, ' ') OR suffix(line, ' ')"
             split = f"CASE WHEN {padded} THEN {filtered} ELSE {split} END"
         if self._tabs:
             tabs = f"string_split({_protected(_TAB)}, chr(9))"
@@ -209,39 +212,63 @@ def _path(name: str) -> str:
     return name if name.startswith("$") else f"$.{name}"
 
 
-NOTHING = "''"
-"""The expression of a cell that a line could have, but none does."""
-
-
-def pair_start(delimiter: str, name: str) -> str:
-    """Return what stands before a value inside a line of ``key=value`` pairs."""
-    return f"{delimiter}{name}="
-
-
 class _Keyed:
-    """Cells written ``key=value`` or ``key="a value"`` between delimiters."""
+    """Cells written ``key=value`` or ``key="a value"`` between delimiters.
 
-    def __init__(self, delimiter: str, absent: Collection[str]) -> None:
+    A device writes its keys in few orders, so each is looked for where it stood in other lines;
+    where it stands elsewhere, or its value holds a delimiter, the whole line is searched.
+    """
+
+    def __init__(self, delimiter: str, places: Places) -> None:
         self._delimiter = delimiter
-        self._absent = absent
+        self._places = places
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
         return "contains(line, '=')"
 
     def cell(self, name: str, parts: Layer) -> str:
-        if pair_start(self._delimiter, name) in self._absent:
-            return NOTHING
-        # One look for each key is quicker than cutting the whole line into its many pairs, and one
-        # for the whole pair takes half as long as one for its value (RE2 has to run twice).
-        key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
-        pair = rf"{key}=(?:\"[^\"]*\"|[^{delimiter}]*)"
-        inside, first = text(f"{delimiter}{pair}"), text(f"^{pair}")
-        value = parts.column(
-            f"CASE WHEN starts_with(line, {text(f'{name}=')}) "
-            f"THEN regexp_extract(line, {first})[{len(name) + 2}:] "
-            f"ELSE regexp_extract(line, {inside})[{len(name) + 3}:] END"
+        pairs = parts.column(f"string_split(line, {text(self._delimiter)})")
+        places = self._places.get(name)
+        here = " ".join(
+            _pair(f"{pairs}[{place}]", name, quoted=quoted) for place, quoted in places or ()
         )
-        return f"CASE WHEN starts_with({value}, '\"') THEN {value}[2:-2] ELSE {value} END"
+        # A look for plain text takes a quarter of a search, and one look for all the keys that were
+        # not met takes hardly more.
+        unmet = places is not None and not places
+        somewhere = parts.column(self._unmet()) if unmet else f"contains(line, {text(f'{name}=')})"
+        return f"CASE {here} WHEN {somewhere} THEN {self._searched(name)} ELSE '' END"
+
+    def _unmet(self) -> str:
+        """Return the condition that a line has one of the keys that stood nowhere."""
+        names = [re.escape(name) for name, places in self._places.items() if not places]
+        keys = f"(?:{'|'.join(names)})="
+        delimiter = "\\t" if self._delimiter == _TAB else self._delimiter
+        inside, first = text(f"{delimiter}{keys}"), text(f"^(?:<\\d{{1,3}}>)?{keys}")
+        return f"regexp_matches(line, {inside}) OR regexp_matches(line, {first})"
+
+    def _searched(self, name: str) -> str:
+        # One look for the whole pair takes half as long as one for its value: RE2 has to run twice.
+        # A relay's header ends in a blank, but its priority, <13>, does not.
+        key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
+        value = rf"\"[^\"]*\"|[^{delimiter}]*"
+        inside, start = text(f"{delimiter}{key}=(?:{value})"), text(f"^{key}=(?:{value})")
+        behind = f"^<\\d{{1,3}}>{key}="
+        return (
+            f"trim(CASE WHEN starts_with(line, {text(f'{name}=')}) "
+            f"THEN regexp_extract(line, {start})[{len(name) + 2}:] "
+            f"WHEN starts_with(line, '<') AND regexp_matches(line, {text(behind)}) "
+            f"THEN regexp_extract(line, {text(f'{behind}({value})')}, 1) "
+            f"ELSE regexp_extract(line, {inside})[{len(name) + 3}:] END, '\"')"
+        )
+
+
+def _pair(pair: str, name: str, *, quoted: bool) -> str:
+    """Return the case that a part of a line is the whole pair of a key, and what is its value."""
+    start, quote = f"starts_with({pair}, {text(f'{name}=')})", text(f'{name}="')
+    if not quoted:
+        return f"WHEN {start} AND NOT starts_with({pair}, {quote}) THEN {pair}[{len(name) + 2}:]"
+    whole = f"suffix({pair}, '\"') AND strlen({pair}) > {len(name) + 2}"
+    return f"WHEN starts_with({pair}, {quote}) AND {whole} THEN {pair}[{len(name) + 3}:-2]"
 
 
 class _Cef:

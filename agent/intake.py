@@ -191,7 +191,7 @@ class Intake:
         """Roll some lines up; add how they came out to the ledger row and the report."""
         self._con.register("lines", table)
         events = parse.events_sql(plan.format, plan.reading)
-        bare = replace(plan.reading, columns=())
+        bare = replace(plan.reading, columns=(), places={})
         also = [parse.events_sql(other, bare, "rejected") for other in plan.also]
         counts = self._rollup.add(events, row.source or "", tail, also)
         rejects = sum(lines for lines, _ in counts.rejects.values())

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from agent.cuts import NOTHING, Layer, cut_of, pair_start, text
+from agent.cuts import Layer, Places, cut_of, text
 from agent.errors import Problem
 from agent.model import FIELDS, Field, Format
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
@@ -30,6 +30,8 @@ OTHER = "other"
 """The outcome of a line that rightly is no event: a comment, an answer, another kind of record."""
 _BATCH = 16_384
 """Rows of an Arrow batch: DuckDB reads batches in parallel."""
+_INLINE = 12
+"""Bytes that an Arrow view of a text holds by itself."""
 
 _STAMP = (
     r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -43,50 +45,53 @@ _SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
 
 
 def lines_table(clean: bytes | bytearray, first_line: int) -> pa.Table:
-    """Return ``(line_no BIGINT, line VARCHAR)`` for clean UTF-8; each line ends in one blank.
+    """Return ``(line_no BIGINT, line VARCHAR)`` for clean UTF-8, without line ends.
 
-    The blank stands where the line end was: the lines are the text's own bytes, not copies, and a
-    bytearray is used up.
+    The lines are views of the text's own bytes, not copies; a view is of 16 bytes: length, first
+    four bytes, number of the buffer, offset in it, or up to twelve bytes themselves (Arrow columnar
+    format, "Variable-size Binary View Layout").
     """
-    own = clean if isinstance(clean, bytearray) else bytearray(clean)
-    data = np.frombuffer(own, np.uint8)
-    ends = np.flatnonzero(data == ord("\n")) + 1
-    data[ends - 1] = ord(" ")
-    offsets = np.concatenate([np.zeros(1, np.int64), ends.astype(np.int64)])
-    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
-    numbers = pa.array(np.arange(first_line, first_line + len(ends), dtype=np.int64))
-    table = pa.table({"line_no": numbers, "line": lines})
+    data = np.frombuffer(clean, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
+    views = np.zeros((len(ends), 16), np.uint8)
+    words = views.view(np.int32)
+    words[:, 0], words[:, 3] = ends - starts, starts
+    for place in range(4):
+        views[:, 4 + place] = data[np.minimum(starts + place, len(data) - 1)]
+    short = np.flatnonzero(ends - starts <= _INLINE)
+    places = starts[short, None] + np.arange(_INLINE)
+    inside = places < ends[short, None]
+    views[short, 4:] = np.where(inside, data[np.minimum(places, len(data) - 1)], 0)
+    numbers = np.arange(first_line, first_line + len(ends), dtype=np.int64)
+    # Not pa.array: it imports pandas, which takes longer than many a scan.
+    columns = [
+        pa.Array.from_buffers(kind, len(ends), [None, *map(pa.py_buffer, buffers)])
+        for kind, buffers in ((pa.int64(), [numbers]), (pa.string_view(), [views, clean]))
+    ]
+    table = pa.Table.from_arrays(columns, ["line_no", "line"])
     return pa.Table.from_batches(table.to_batches(max_chunksize=_BATCH), table.schema)
 
 
 _HEAD = 64
-"""Lines that tell which keys are worth a proof that no line has them."""
+"""Lines that tell where to look for a key."""
+_PLACES = 3
+"""Places of one key that are looked at before the whole line is searched."""
 
 
-def absent_pairs(log_format: Format, table: pa.Table) -> frozenset[str]:
-    """Return the starts of pairs, as ``Reading.absent`` has them, that no line of a table holds.
-
-    One look for all keys that a device never writes is quicker than one for each in every query.
-    """
+def places_of(log_format: Format, table: pa.Table, *, prefixed: bool) -> Places:
+    """Return where the first lines of a table hold the keys of a format, most frequent first."""
     if log_format.cut != "keyvalue":
-        return frozenset()
-    head = "".join(f"\n{line}" for line in table["line"].slice(0, _HEAD).to_pylist())
-    start = re.compile(rf"[\s>{re.escape(log_format.delimiter)}]([^\s=>]+)=")
-    names = sorted({*cells_of(log_format)} - {*start.findall(head)})
-    if _hold(table, log_format.delimiter, names):
-        names = [name for name in names if not _hold(table, log_format.delimiter, [name])]
-    return frozenset(pair_start(log_format.delimiter, name) for name in names)
-
-
-def _hold(table: pa.Table, delimiter: str, names: list[str]) -> bool:
-    """Tell whether a line holds one of some keys: inside, at its start or behind a prefix."""
-    keys = "|".join(map(re.escape, names))
-    # Two looks: RE2 is quick where a match starts with one certain letter or at a certain place.
-    inside, first = f"{re.escape(delimiter)}(?:{keys})=", f"{_SYSLOG}? *(?:{keys})="
-    return bool(names) and any(
-        pc.any(pc.match_substring_regex(table["line"], pattern)).as_py()
-        for pattern in (inside, first.replace("^", r"\A", 1))
-    )
+        return {}
+    prefix = _SYSLOG if prefixed and _strips(log_format) else ""
+    met: dict[str, Counter[tuple[int, bool]]] = {name: Counter() for name in cells_of(log_format)}
+    for line in table["line"].slice(0, _HEAD).to_pylist():
+        pairs = re.sub(prefix, "", line, count=1).split(log_format.delimiter)
+        for place, pair in enumerate(pairs, 1):
+            key, equals, value = pair.partition("=")
+            if equals and key in met:
+                met[key][place, value.startswith('"')] += 1
+    return {name: [at for at, _ in places.most_common(_PLACES)] for name, places in met.items()}
 
 
 def cells_of(log_format: Format) -> list[str]:
@@ -181,6 +186,11 @@ SELECT line_no, CASE WHEN {query.other()} THEN '{OTHER}'
     {", ".join(FIELDS)} FROM told"""
 
 
+def _strips(log_format: Format) -> bool:
+    """Tell whether a prefix is taken off: pairs between blanks are found behind it as well."""
+    return log_format.cut != "keyvalue" or log_format.delimiter != " "
+
+
 _FOREIGN, _TALK, _ENDLESS = 0, -1, -2
 """What stands for the number of a shape where a line has none."""
 _SYSLOG_CELL = "syslog"
@@ -195,26 +205,23 @@ class _Query:
         self._reading = reading
         self._shapes = log_format.shapes
         self._prefixed = reading.prefixed and not log_format.prefix and log_format.cut != "json"
+        self._stripped = self._prefixed and _strips(log_format)
+        self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.values, self.made = Layer("v"), Layer("m")
         used = cells_of(log_format)
         self._cuts = [
-            cut_of(log_format, shape, reading.columns or shape.columns, used, reading.absent)
+            cut_of(log_format, shape, reading.columns or shape.columns, used, reading.places)
             for shape in self._shapes
         ]
 
     def line(self) -> str:
         """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
-        cut = self._format.cut
-        # The blank at the end of a line does no harm where cells stand between blanks.
-        between = cut in {"blanks", "json"} or (cut == "keyvalue" and self._format.delimiter == " ")
-        end = "" if between else "-2"
-        if not self._prefixed:
-            return "line AS line" if between else "line[:-2] AS line"
-        prefix = f"regexp_extract(line, {text(_SYSLOG)})"
-        # One slice: to count letters and to copy a line twice costs more than the prefix.
-        rest = f"line[length({prefix}) + 1:{end}]"
-        return f"{prefix} AS prefix, ltrim({rest}) AS line"
+        if not self._stripped:
+            return "line"
+        # To cut a long line at a place costs five times as much: letters are counted for it.
+        rest = f"ltrim(regexp_replace(line, {text(_SYSLOG)}, ''))"
+        return f"regexp_extract(line, {text(_SYSLOG)}) AS prefix, {rest} AS line"
 
     def shape(self) -> str:
         """Return the number of the shape that a line has, or why it has none."""
@@ -265,8 +272,7 @@ class _Query:
 
     def _talk(self) -> str:
         """Return the condition for a line that is about the log: blank, a comment, the header."""
-        # A line of blanks only is empty by now where a prefix was looked for.
-        blank = "strlen(line) < 2"
+        blank = "line = ''"
         if self._format.header == "first":
             return f"{blank} OR line_no = 1"
         if self._format.header.startswith("#"):
@@ -289,24 +295,36 @@ class _Query:
     def _cell(self, number: int, name: str, *, lowered: bool = False) -> str:
         """Return the column that holds one cell of a shape."""
         if name == _SYSLOG_CELL:
-            found = f"regexp_extract(prefix, {text(_STAMP)})" if self._prefixed else "NULL"
+            found = self._relayed(self._prefix) if self._prefixed else "NULL"
         else:
             found = self._cuts[number - 1].cell(name, self.parts)
-        if found in {"NULL", NOTHING}:
+        if found == "NULL":
             return found
         return self.cells.column(f"lower({found})" if lowered else found)
+
+    def _relayed(self, column: str) -> str:
+        """Return the time in the prefix, which is a column or starts the line that is one."""
+        prefix = column if self._stripped else f"regexp_extract({column}, {text(_SYSLOG)})"
+        return f"regexp_extract({prefix}, {text(_STAMP)})"
 
     def _ways(self, number: int, name: str) -> str:
         """Return all the ways in which one shape fills a field, the first that does winning."""
         fields = [field for field in self._shapes[number - 1].fields if field.name == name]
-        ways = [way for field in fields if (way := self._way(number, field)) != "NULL"]
+        tries = (self._way(number, field, late=at > 0) for at, field in enumerate(fields))
+        ways = [way for way in tries if way != "NULL"]
         if len(ways) > 1:
             tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
             return f"coalesce({', '.join(tried)})"
         return "".join(ways) or "NULL"
 
-    def _way(self, number: int, field: Field) -> str:
-        """Return one way: the cells it takes, as one value, and what is made of that."""
+    def _way(self, number: int, field: Field, *, late: bool) -> str:
+        """Return one way: the cells it takes, as one value, and what is made of that.
+
+        The time in a prefix is looked for last of all where it is but the last resort: it is dear.
+        """
+        if field.sources == (_SYSLOG_CELL,) and late and self._prefixed:
+            header = self.values.column(self.cells.column(self._prefix))
+            return TRANSFORM[field.transform](self._relayed(header), field, self._reading)
         if field.transform == "day":
             return TRANSFORM["day"]("", field, self._reading)
         lowered = field.transform == "verdict"
@@ -316,8 +334,8 @@ class _Query:
                 return "NULL"
             value = " || ' ' || ".join(cells)
         else:
-            cells = [cell for cell in cells if cell not in {"NULL", NOTHING}] or cells[:1]
-            if not cells or cells == ["NULL"]:
+            cells = [cell for cell in cells if cell != "NULL"]
+            if not cells:
                 return "NULL"
             told = [self._told(cell, lowered=lowered) for cell in cells]
             value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
@@ -327,10 +345,11 @@ class _Query:
 
     def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""
-        # Not IN: DuckDB makes a join of a longer list.
+        # Not IN: DuckDB makes a join of a longer list. Most values are longer than all of them.
         empty = dict.fromkeys(word.lower() if lowered else word for word in self._format.empty)
-        words = " ".join(f"WHEN {text(word)} THEN NULL" for word in empty)
-        return f"CASE {cell} {words} ELSE {cell} END"
+        words = " ".join(f"WHEN {cell} = {text(word)} THEN NULL" for word in empty)
+        longest = max(len(word.encode()) for word in empty)
+        return f"CASE WHEN strlen({cell}) > {longest} THEN {cell} {words} ELSE {cell} END"
 
     def _any_of(self, cell: str, patterns: tuple[str, ...]) -> str:
         if cell == "NULL":

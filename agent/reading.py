@@ -117,6 +117,6 @@ def stretches(
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):
         table = parse.lines_table(part, first_line)
-        absent = parse.absent_pairs(log_format, table)
-        yield table, replace(reading, columns=columns, absent=absent)
+        places = parse.places_of(log_format, table, prefixed=reading.prefixed)
+        yield table, replace(reading, columns=columns, places=places)
         first_line += len(table)

@@ -56,7 +56,7 @@ def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan)
     """Yield the events of some lines; what one format rejects is shown to the next."""
     con.register("lines", table)
     con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(plan.format, plan.reading, 'lines')}")
-    bare = replace(plan.reading, columns=())
+    bare = replace(plan.reading, columns=(), places={})
     for other in plan.also:
         if not con.execute("SELECT count(*) FROM piece WHERE NOT taken").fetchall()[0][0]:
             break

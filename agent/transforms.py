@@ -6,10 +6,10 @@ A format names a transform; each gets the column of a value and returns an expre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from agent.cuts import text
+from agent.cuts import Places, text
 from agent.model import Field
 
 
@@ -25,8 +25,8 @@ class Reading:
     """True where a relay's syslog prefix stands before each line."""
     columns: tuple[str, ...] = ()
     """Names that a header line gave; empty for a format without one."""
-    absent: frozenset[str] = frozenset()
-    """Starts of ``key=value`` pairs that none of the lines holds: they are not looked for."""
+    places: Places = field(default_factory=dict)
+    """Where to look for the keys of ``key=value`` pairs."""
 
 
 def any_of(value: str, patterns: tuple[str, ...]) -> str:
