@@ -233,7 +233,7 @@ class _Keyed:
             return NOTHING
         # One look for each key is quicker than cutting the whole line into its many pairs, and one
         # for the whole pair takes half as long as one for its value (RE2 has to run twice).
-        key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
+        key, delimiter = re.escape(name), re.escape(self._delimiter)
         pair = rf"{key}=(?:\"[^\"]*\"|[^{delimiter}]*)"
         inside, first = text(f"{delimiter}{pair}"), text(f"^{pair}")
         value = parts.column(

@@ -32,7 +32,7 @@ _BATCH = 16_384
 """Rows of an Arrow batch: DuckDB reads batches in parallel."""
 
 _STAMP = (
-    r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+    r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?"
     r"|[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?)"
 )
 _HOST = r"(?:[A-Za-z_][\w.:-]*|\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:.]+|\[[\w.:-]+\])"
