@@ -67,7 +67,7 @@ def cut_of(
         case "json":
             return _Json(log_format, cells)
         case "regex":
-            return _Matched(shape)
+            return _Matched(shape, cells)
         case "cef":
             return _Cef()
         case _:
@@ -221,6 +221,8 @@ class _Keyed:
 
     def __init__(self, delimiter: str, places: Places) -> None:
         self._delimiter = delimiter
+        self._sign = {" ": " ", _TAB: "\\t"}.get(delimiter, re.escape(delimiter))
+        """The delimiter in a regular expression."""
         self._places = places
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
@@ -242,16 +244,15 @@ class _Keyed:
         """Return the condition that a line has one of the keys that stood nowhere."""
         names = [re.escape(name) for name, places in self._places.items() if not places]
         keys = f"(?:{'|'.join(names)})="
-        delimiter = "\\t" if self._delimiter == _TAB else self._delimiter
-        inside, first = text(f"{delimiter}{keys}"), text(f"^(?:<\\d{{1,3}}>)?{keys}")
+        inside, first = text(f"{self._sign}{keys}"), text(f"^(?:<\\d{{1,3}}>)?{keys}")
         return f"regexp_matches(line, {inside}) OR regexp_matches(line, {first})"
 
     def _searched(self, name: str) -> str:
         # One look for the whole pair takes half as long as one for its value: RE2 has to run twice.
         # A relay's header ends in a blank, but its priority, <13>, does not.
-        key, delimiter = re.escape(name), "\\t" if self._delimiter == _TAB else self._delimiter
-        value = rf"\"[^\"]*\"|[^{delimiter}]*"
-        inside, start = text(f"{delimiter}{key}=(?:{value})"), text(f"^{key}=(?:{value})")
+        key = re.escape(name)
+        value = rf"\"[^\"]*\"|[^{self._sign}]*"
+        inside, start = text(f"{self._sign}{key}=(?:{value})"), text(f"^{key}=(?:{value})")
         behind = f"^<\\d{{1,3}}>{key}="
         return (
             f"trim(CASE WHEN starts_with(line, {text(f'{name}=')}) "
@@ -296,16 +297,22 @@ class _Cef:
 class _Matched:
     """Cells that are the named groups of a regular expression (RE2)."""
 
-    def __init__(self, shape: Shape) -> None:
-        self._names = _NAME.findall(shape.pattern)
-        self._pattern = _NAME.sub("(", shape.pattern)
+    def __init__(self, shape: Shape, cells: Sequence[str]) -> None:
+        # Each group costs time, also one that nobody asks for.
+        self._names = [name for name in _NAME.findall(shape.pattern) if name in cells]
+        self._pattern = _NAME.sub(
+            lambda found: "(" if found[1] in self._names else "(?:", shape.pattern
+        )
 
     def _whole(self, parts: Layer) -> str:
         names = ", ".join(text(name) for name in self._names)
-        return parts.column(f"regexp_extract(line, {text(self._pattern)}, [{names}])")
+        # To find groups takes ten times as long as to see that there is nothing to find.
+        matches = f"regexp_matches(line, {text(self._pattern)})"
+        groups = f"regexp_extract(line, {text(self._pattern)}, [{names}])"
+        return parts.column(f"CASE WHEN {matches} THEN {groups} END")
 
-    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
-        return f"regexp_matches(line, {text(self._pattern)})"
+    def complete(self, parts: Layer) -> str:
+        return f"{self._whole(parts)} IS NOT NULL"
 
     def cell(self, name: str, parts: Layer) -> str:
         return f"{self._whole(parts)}.{name}" if name in self._names else "NULL"

@@ -34,7 +34,7 @@ _INLINE = 12
 """Bytes that an Arrow view of a text holds by itself."""
 
 _STAMP = (
-    r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+    r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?"
     r"|[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?)"
 )
 _HOST = r"(?:[A-Za-z_][\w.:-]*|\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:.]+|\[[\w.:-]+\])"
