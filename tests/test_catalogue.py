@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -246,11 +247,29 @@ def test_entries_are_sorted_within_a_file() -> None:
         assert ids == sorted(ids)
 
 
+def test_a_successor_is_an_app_of_ours() -> None:
+    apps = shipped().apps
+    followed = {app.id: app.successor for app in apps.values() if app.successor}
+    assert [app for app, successor in followed.items() if successor not in apps] == []
+
+
+def test_sources_are_those_we_give_their_due() -> None:
+    text = (RULES / "THIRD_PARTY_DATA.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE))
+    assert {source for app in shipped().apps.values() for source in app.sources} <= known
+
+
+def test_other_names_are_not_the_name() -> None:
+    assert [
+        app.id for app in shipped().apps.values() if app.name in {*app.aliases, *app.formerly}
+    ] == []
+
+
 def test_no_list_is_empty() -> None:
     assert [
         (app, key)
         for _, app, table in entries()
-        for key in ("also", *HOST_KEYS)
+        for key in ("aliases", "formerly", "sources", "also", *HOST_KEYS)
         if table.get(key) == []
     ] == []
 
