@@ -228,7 +228,8 @@ class _Keyed:
         self._absent = absent
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
-        return "contains(line, '=')"
+        # LEEF holds pairs as well, but says itself what it is.
+        return "contains(line, '=') AND NOT contains(line, 'LEEF:')"
 
     def cell(self, name: str, parts: Layer) -> str:
         if pair_start(self._delimiter, name) in self._absent:

@@ -77,12 +77,13 @@ def detect(
     tallies: dict[str, Tally] = {}
     fitting: dict[str, Tally] = {}
     for generic in (False, True):
-        tallies |= {
-            name: attempt(candidate, sample)
-            for name, candidate in formats.items()
-            if candidate.generic is generic and _possible(candidate, sample)
-        }
-        fitting = fitting or _fitting(tallies, formats)
+        if not fitting:
+            tallies |= {
+                name: attempt(candidate, sample)
+                for name, candidate in formats.items()
+                if candidate.generic is generic and _possible(candidate, sample)
+            }
+            fitting = _fitting(tallies, formats)
     if not fitting:
         return Answer(None, _why_none(tallies))
     best = max(tally.fit for tally in fitting.values())
