@@ -286,7 +286,7 @@ class _Leef:
         """Return the column of all pairs, each led by a tab where they have a delimiter."""
         after = text(self._HEADER + r"(?:[^|=]*[|])?(.*)$")
         body = parts.column(f"regexp_extract(line, {after}, 1)")
-        stated = text(self._HEADER + r"([^|=\w]|0?x[0-9A-Fa-f]{1,4})[|]")
+        stated = text(self._HEADER + r"([^|=\w]|0?x(?:00)?[0-7][0-9A-Fa-f])[|]")
         mark = parts.column(f"regexp_extract(line, {stated}, 1)")
         code = f"chr(CAST('0x' || split_part({mark}, 'x', 2) AS INTEGER))"
         return parts.column(
