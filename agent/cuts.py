@@ -90,6 +90,8 @@ class _Listed:
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
+        # Where names alone tell what a cell is, a line that lacks one may not be shifted.
+        self._least = max(shape.minimum, 1, len(columns) if log_format.generic else 0)
         self._numbers: dict[str, int] = {}
         for number, name in enumerate(columns, 1):
             self._numbers.setdefault(name, number)
@@ -118,8 +120,7 @@ class _Listed:
         return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
     def complete(self, parts: Layer) -> str:
-        least = self._shape.minimum or 1
-        conditions = [f"len({self._whole(parts)}) >= {least}"]
+        conditions = [f"len({self._whole(parts)}) >= {self._least}"]
         conditions += [
             f"coalesce({self._here(pivot, parts)}, 0) > {len(pivot.left)}"
             for pivot in self._shape.pivots
