@@ -70,6 +70,8 @@ def cut_of(
             return _Matched(shape, cells)
         case "cef":
             return _Cef()
+        case "leef":
+            return _Leef()
         case _:
             return _Keyed(log_format.delimiter, places)
 
@@ -91,6 +93,8 @@ class _Listed:
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
+        # Where names alone tell what a cell is, a line that lacks one may not be shifted.
+        self._least = max(shape.minimum, 1, len(columns) if log_format.generic else 0)
         self._numbers: dict[str, int] = {}
         for number, name in enumerate(columns, 1):
             self._numbers.setdefault(name, number)
@@ -119,8 +123,7 @@ class _Listed:
         return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
     def complete(self, parts: Layer) -> str:
-        least = self._shape.minimum or 1
-        conditions = [f"len({self._whole(parts)}) >= {least}"]
+        conditions = [f"len({self._whole(parts)}) >= {self._least}"]
         conditions += [
             f"coalesce({self._here(pivot, parts)}, 0) > {len(pivot.left)}"
             for pivot in self._shape.pivots
@@ -226,7 +229,8 @@ class _Keyed:
         self._places = places
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
-        return "contains(line, '=')"
+        # LEEF holds pairs as well, but says itself what it is.
+        return "contains(line, '=') AND NOT contains(line, 'LEEF:')"
 
     def cell(self, name: str, parts: Layer) -> str:
         pairs = parts.column(f"string_split(line, {text(self._delimiter)})")
@@ -292,6 +296,49 @@ class _Cef:
         value = parts.column(f"trim(regexp_extract(line, {text(pattern)}, 1))")
         plain = rf"replace(replace({value}, '\=', '='), '\\', '\')"
         return f"CASE WHEN contains({value}, '\\') THEN {plain} ELSE {value} END"
+
+
+class _Leef:
+    """Cells of IBM's Log Event Extended Format, 1.0 and 2.0: five header parts, then pairs.
+
+    Pairs stand between tabs; version 2.0 may name another delimiter, as a letter or in hex, in a
+    sixth header part. Some devices go on with ``|``; relays write a tab as ``#011``, or as a blank.
+    """
+
+    _NAMES = ("leef", "device_vendor", "device_product", "device_version", "signature")
+    _HEADER = r"LEEF:[^|]*(?:\|[^|]*){4}\|"
+
+    def _whole(self, parts: Layer) -> str:
+        return parts.column("string_split(line, '|')")
+
+    def _pairs(self, parts: Layer) -> str:
+        """Return the column of all pairs, each led by a tab where they have a delimiter."""
+        after = text(self._HEADER + r"(?:[^|=]*[|])?(.*)$")
+        body = parts.column(f"regexp_extract(line, {after}, 1)")
+        stated = text(self._HEADER + r"([^|=\w]|0?x(?:00)?[0-7][0-9A-Fa-f])[|]")
+        mark = parts.column(f"regexp_extract(line, {stated}, 1)")
+        code = f"chr(CAST('0x' || split_part({mark}, 'x', 2) AS INTEGER))"
+        return parts.column(
+            f"chr(9) || CASE WHEN strlen({mark}) > 1 THEN replace({body}, {code}, chr(9)) "
+            f"WHEN {mark} <> '' THEN replace({body}, {mark}, chr(9)) "
+            f"WHEN contains({body}, '#011') THEN replace({body}, '#011', chr(9)) "
+            f"WHEN contains({body}, chr(9)) THEN {body} ELSE replace({body}, '|', chr(9)) END"
+        )
+
+    def complete(self, parts: Layer) -> str:
+        return f"contains(line, 'LEEF:') AND len({self._whole(parts)}) >= 6"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        if name in self._NAMES:
+            return f"{self._whole(parts)}[{self._NAMES.index(name) + 1}]"
+        pairs, key = self._pairs(parts), re.escape(name)
+        between = text(rf"\t *{key}=([^\t]*)")
+        blanks = text(rf"[\t ]{key}=(.*?)(?: +[\w.\[\]-]+=|\s*$)")
+        value = parts.column(
+            f"CASE WHEN contains({pairs}[2:], chr(9)) THEN regexp_extract({pairs}, {between}, 1) "
+            f"ELSE regexp_extract({pairs}, {blanks}, 1) END"
+        )
+        return f"trim({value}, ' \"')"
 
 
 class _Matched:

@@ -2,7 +2,7 @@
 
 No file name and no guess by keyword: a format is tried on the lines themselves. Where two formats
 read the same lines, the more specific one is taken: the one whose own samples the other reads, but
-which does not read the other's.
+which does not read the other's. A generic layout is tried where no device's own format fits.
 """
 
 from __future__ import annotations
@@ -74,12 +74,16 @@ def detect(
         tally = attempt(formats[first], sample)
         if tally.named and tally.rejects == 0:
             return Answer(formats[first], also=_also(formats[first], formats, {}))
-    tallies = {
-        name: attempt(candidate, sample)
-        for name, candidate in formats.items()
-        if _possible(candidate, sample)
-    }
-    fitting = _fitting(tallies, formats)
+    tallies: dict[str, Tally] = {}
+    fitting: dict[str, Tally] = {}
+    for generic in (False, True):
+        if not fitting:
+            tallies |= {
+                name: attempt(candidate, sample)
+                for name, candidate in formats.items()
+                if candidate.generic is generic and _possible(candidate, sample)
+            }
+            fitting = _fitting(tallies, formats)
     if not fitting:
         return Answer(None, _why_none(tallies))
     best = max(tally.fit for tally in fitting.values())
@@ -114,7 +118,7 @@ def _also(
     A format whose columns a header names cannot read single lines, and is left out.
     """
     seen = [name for name, tally in tallies.items() if tally.named]
-    seen.sort(key=lambda name: (-tallies[name].named, name))
+    seen.sort(key=lambda name: (formats[name].generic, -tallies[name].named, name))
     kin = [name for name, candidate in formats.items() if candidate.vendor == main.vendor]
     names = dict.fromkeys([*seen, *kin])
     return tuple(formats[name] for name in names if name != main.name and not formats[name].header)
@@ -133,8 +137,8 @@ def _possible(candidate: Format, sample: bytes) -> bool:
         return candidate.header.encode() in sample
     if candidate.cut == "json":
         return b"{" in sample
-    if candidate.cut == "cef":
-        return b"CEF:" in sample
+    if candidate.cut in {"cef", "leef"}:
+        return f"{candidate.cut.upper()}:".encode() in sample
     return not candidate.starts or any(start.encode() in sample for start in candidate.starts)
 
 

@@ -23,7 +23,7 @@ _KINDS = ("dns", "proxy", "firewall", "mixed")
 _EVIDENCE = ("observed", "documented")
 _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
-    "starts", "other", "wrapped", "empty", "shape", "sample",
+    "starts", "other", "wrapped", "empty", "generic", "shape", "sample",
 )  # fmt: skip
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
@@ -103,6 +103,7 @@ class _Reader:
             other=tuple(self.texts(table, "other")),
             wrapped=tuple(self.texts(table, "wrapped")),
             empty=("", *_texts(table.get("empty", "-"))),
+            generic=bool(table.get("generic", False)),
             shapes=tuple(
                 self.shape(_over(base, shape), f"shape[{number}]" if table.get("shape") else "")
                 for number, shape in enumerate(shapes, 1)

@@ -89,7 +89,7 @@ class Match:
         return None if self.signal is None else self.signal.evidence
 
 
-CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "regex")
+CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "leef", "regex")
 """The ways a line is cut into cells, cheapest first."""
 
 FIELDS = (
@@ -218,6 +218,8 @@ class Format:
     """For ``json``: paths where an export tool put the device's own object, as text."""
     empty: tuple[str, ...]
     """Cell values that say nothing."""
+    generic: bool
+    """True for a layout of no one device: tried where no other format reads the lines."""
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
 

@@ -109,6 +109,9 @@ def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
     stated = line.strip("\r\n")
     if log_format.header != "first":
         stated = stated[len(log_format.header) :]
+    if log_format.generic:
+        # However a device spells it: a name of columns is its letters and numbers.
+        stated = re.sub(r"[^a-z0-9,;|\t]", "", stated.lower())
     if "\t" in stated.strip():
         return tuple(name.strip() for name in stated.strip().split("\t"))
     if log_format.cut == "w3c":

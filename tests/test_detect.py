@@ -121,3 +121,70 @@ def test_a_vendors_formats_are_enough_together(attempt: detect.Try) -> None:
     assert answer.format is not None
     assert answer.format.vendor == KNOWN["panos"].vendor
     assert len(answer.also) >= 2
+
+
+SPECIFIC = [name for name, known in KNOWN.items() if not known.generic]
+
+
+@pytest.mark.parametrize("name", SPECIFIC)
+def test_a_generic_layout_takes_no_devices_log(attempt: detect.Try, name: str) -> None:
+    """Also where most lines are rightly no event to the device's own format."""
+    samples = KNOWN[name].samples
+    lines = [f"{one.header}\n{one.line}" if one.header else one.line for one in samples]
+    others = [one.line for one in samples if one.event == "other"] * 20
+    answer = detect.detect("\n".join([*lines, *others, ""]).encode(), KNOWN, attempt)
+    assert answer.format is not None, answer.reason
+    assert not answer.format.generic
+
+
+def test_a_generic_layout_is_tried_after_all_others(attempt: detect.Try) -> None:
+    """It costs nothing where a device's own format fits."""
+    tried: list[str] = []
+
+    def noted(candidate: Format, text: bytes) -> detect.Tally:
+        tried.append(candidate.name)
+        return attempt(candidate, text)
+
+    detect.detect(lines_of("zeek_json") + lines_of("generic_json"), KNOWN, noted)
+    assert not any(KNOWN[one].generic for one in tried)
+    tried.clear()
+    detect.detect(lines_of("generic_json"), KNOWN, noted)
+    kinds = [KNOWN[one].generic for one in tried]
+    assert any(kinds)
+    assert kinds == sorted(kinds)
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        (
+            b"Event Time;Source IP;Domain Name\n2026-01-01 09:00:00;192.0.2.1;a.example.com\n",
+            "generic_csv_semicolon",
+        ),
+        (b"time,client,fqdn\n1767258000,192.0.2.1,a.example.com\n", "generic_csv"),
+        (
+            b"Date\tTime\tc-ip\tcs-host\n2026-01-01\t09:00:00\t192.0.2.1\ta.example.com\n",
+            "generic_tsv",
+        ),
+        (b'{"ts":1767258000,"clientIp":"192.0.2.1","queryName":"a.example.com"}\n', "generic_json"),
+        (
+            b"CEF:0|New|Thing|1|1|x|1|rt=1767258000000 src=192.0.2.1 dhost=a.example.com\n",
+            "generic_cef",
+        ),
+        (b"LEEF:1.0|New|Thing|1|1|src=192.0.2.1\turl=https://a.example.com/\n", "generic_leef"),
+    ],
+)
+def test_a_device_nobody_knows_is_read_by_its_names(
+    attempt: detect.Try, text: bytes, layout: str
+) -> None:
+    """Each generic layout names hosts of a log that it was not written for."""
+    answer = detect.detect(text, KNOWN, attempt)
+    assert answer.format is not None, answer.reason
+    assert answer.format.name == layout
+    assert attempt(answer.format, text).named == 1
+
+
+def test_a_machines_own_name_is_no_destination(attempt: detect.Try) -> None:
+    """Programs' logs name the machine that they run on."""
+    text = b'{"time":"2026-01-01T09:00:00Z","host":"web1","hostname":"a.example.com","msg":"up"}\n'
+    assert detect.detect(text * 9, KNOWN, attempt).format is None
