@@ -134,7 +134,8 @@ def _possible(candidate: Format, sample: bytes) -> bool:
     if candidate.cut == "json":
         return b"{" in sample
     if candidate.cut == "cef":
-        return b"CEF:" in sample
+        marks = candidate.starts or ("CEF:",)
+        return any(mark.encode() in sample for mark in marks)
     return not candidate.starts or any(start.encode() in sample for start in candidate.starts)
 
 
