@@ -295,7 +295,7 @@ class _Query:
         fields = [field for field in self._shapes[number - 1].fields if field.name == name]
         ways = [way for field in fields if (way := self._way(number, field)) != "NULL"]
         if len(ways) > 1:
-            tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
+            tried = [way if name in TYPE else f"nullif({self._told(way)}, '')" for way in ways]
             return f"coalesce({', '.join(tried)})"
         return "".join(ways) or "NULL"
 

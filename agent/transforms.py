@@ -76,8 +76,9 @@ def _full_url(value: str, _: Field, __: Reading) -> str:
 
 
 def _request(value: str, field: Field, reading: Reading) -> str:
-    """Return the host in a request line: ``GET http://www.example.com/ HTTP/1.1``."""
-    return _url(f"split_part({value}, ' ', 2)", field, reading)
+    """Return the host in a request line, ``GET http://www.example.com/ HTTP/1.1``, if it has one."""
+    target = f"split_part({value}, ' ', 2)"
+    return f"CASE WHEN NOT starts_with({target}, 'HTTP/') THEN {_url(target, field, reading)} END"
 
 
 def _rrset(value: str, _: Field, __: Reading) -> str:
