@@ -76,9 +76,10 @@ def _full_url(value: str, _: Field, __: Reading) -> str:
 
 
 def _request(value: str, field: Field, reading: Reading) -> str:
-    """Return the host in a request line, ``GET http://www.example.com/ HTTP/1.1``, if it has one."""
+    """Return the host in a request line: ``GET http://www.example.com/ HTTP/1.1``."""
     target = f"split_part({value}, ' ', 2)"
-    return f"CASE WHEN NOT starts_with({target}, 'HTTP/') THEN {_url(target, field, reading)} END"
+    host = _url(target, field, reading)
+    return f"CASE WHEN NOT starts_with({target}, 'HTTP/') THEN {host} END"
 
 
 def _rrset(value: str, _: Field, __: Reading) -> str:
