@@ -293,14 +293,21 @@ class _Query:
     def _ways(self, number: int, name: str) -> str:
         """Return all the ways in which one shape fills a field, the first that does winning."""
         fields = [field for field in self._shapes[number - 1].fields if field.name == name]
-        ways = [way for field in fields if (way := self._way(number, field)) != "NULL"]
+        # A dash in one cell must not keep the next from being tried.
+        tells = [name not in TYPE and field is not fields[-1] for field in fields]
+        pairs = zip(fields, tells, strict=True)
+        tries = (self._way(number, field, tell=tell) for field, tell in pairs)
+        ways = [way for way in tries if way != "NULL"]
         if len(ways) > 1:
-            tried = [way if name in TYPE else f"nullif({self._told(way)}, '')" for way in ways]
+            tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
             return f"coalesce({', '.join(tried)})"
         return "".join(ways) or "NULL"
 
-    def _way(self, number: int, field: Field) -> str:
-        """Return one way: the cells it takes, as one value, and what is made of that."""
+    def _way(self, number: int, field: Field, *, tell: bool) -> str:
+        """Return one way: the cells it takes, as one value, and what is made of that.
+
+        ``tell`` makes a single cell null where it says nothing, as several always are.
+        """
         if field.transform == "day":
             return TRANSFORM["day"]("", field, self._reading)
         cells = [self._cell(number, source) for source in field.sources]
@@ -312,7 +319,9 @@ class _Query:
             cells = [cell for cell in cells if cell not in {"NULL", NOTHING}] or cells[:1]
             if not cells or cells == ["NULL"]:
                 return "NULL"
-            value = f"coalesce({', '.join(map(self._told, cells))})" if len(cells) > 1 else cells[0]
+            value = self._told(cells[0]) if tell else cells[0]
+            if len(cells) > 1:
+                value = f"coalesce({', '.join(map(self._told, cells))})"
             if field.transform == "verdict":
                 value = f"lower({self._told(value) if len(cells) == 1 else value})"
         return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
