@@ -137,7 +137,7 @@ def _possible(candidate: Format, sample: bytes) -> bool:
         return candidate.header.encode() in sample
     if candidate.cut == "json":
         return b"{" in sample
-    if candidate.cut in {"cef", "leef"}:
+    if candidate.cut in {"cef", "leef"} and not candidate.starts:
         return f"{candidate.cut.upper()}:".encode() in sample
     return not candidate.starts or any(start.encode() in sample for start in candidate.starts)
 

@@ -112,6 +112,7 @@ TRANSFORMS = (
     "host",
     "url",
     "full_url",
+    "request",
     "rrset",
     "time",
     "ordered",
@@ -128,6 +129,9 @@ TRANSFORMS = (
     "bracketed",
     "mail",
     "first",
+    "after_path",
+    "first_word",
+    "percent",
 )
 """The closed list of what may be done to a cell; ``agent.parse`` says what each one does."""
 

@@ -313,16 +313,21 @@ class _Query:
     def _ways(self, number: int, name: str) -> str:
         """Return all the ways in which one shape fills a field, the first that does winning."""
         fields = [field for field in self._shapes[number - 1].fields if field.name == name]
-        tries = (self._way(number, field, late=at > 0) for at, field in enumerate(fields))
+        # A dash in one cell must not keep the next from being tried.
+        tell = [name not in TYPE and field is not fields[-1] for field in fields]
+        tries = (
+            self._way(number, field, late=at > 0, tell=tell[at]) for at, field in enumerate(fields)
+        )
         ways = [way for way in tries if way != "NULL"]
         if len(ways) > 1:
             tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
             return f"coalesce({', '.join(tried)})"
         return "".join(ways) or "NULL"
 
-    def _way(self, number: int, field: Field, *, late: bool) -> str:
+    def _way(self, number: int, field: Field, *, late: bool, tell: bool) -> str:
         """Return one way: the cells it takes, as one value, and what is made of that.
 
+        ``tell`` makes a single cell null where it says nothing, as several always are.
         The time in a prefix is looked for last of all where it is but the last resort: it is dear.
         """
         if field.sources == (_SYSLOG_CELL,) and late and self._prefixed:
@@ -342,7 +347,7 @@ class _Query:
                 return "NULL"
             told = [self._told(cell, lowered=lowered) for cell in cells]
             value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
-            if lowered and len(cells) == 1:
+            if (lowered or tell) and len(cells) == 1:
                 value = told[0]
         return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
 

@@ -75,6 +75,13 @@ def _full_url(value: str, _: Field, __: Reading) -> str:
     return f"CASE WHEN contains({value}, '://') THEN {authority} END"
 
 
+def _request(value: str, field: Field, reading: Reading) -> str:
+    """Return the host in a request line: ``GET http://www.example.com/ HTTP/1.1``."""
+    target = f"split_part({value}, ' ', 2)"
+    host = _url(target, field, reading)
+    return f"CASE WHEN NOT starts_with({target}, 'HTTP/') THEN {host} END"
+
+
 def _rrset(value: str, _: Field, __: Reading) -> str:
     """Return the name in what a resolver calls ``'name/type/class':``."""
     quotes = text("':")
@@ -208,12 +215,13 @@ def _before_hash(value: str, _: Field, __: Reading) -> str:
 
 
 def _before_colon(value: str, _: Field, __: Reading) -> str:
-    """Take the port off an address; an IPv6 address without brackets has none."""
+    """Take the port, and what follows it, off an address; a bare IPv6 address has none."""
     one = f"strlen({value}) - strlen(replace({value}, ':', '')) = 1"
+    dotted = f"contains(split_part({value}, ':', 1), '.')"
     bracket = f"split_part(split_part({value}, '[', 2), ']', 1)"
     return (
         f"CASE WHEN starts_with({value}, '[') THEN {bracket} "
-        f"WHEN {one} THEN split_part({value}, ':', 1) ELSE {value} END"
+        f"WHEN {one} OR {dotted} THEN split_part({value}, ':', 1) ELSE {value} END"
     )
 
 
@@ -238,11 +246,27 @@ def _first(value: str, _: Field, __: Reading) -> str:
     return f"trim(split_part({value}, ',', 1))"
 
 
+def _after_path(value: str, _: Field, __: Reading) -> str:
+    """Take the name from the end of a path, as directories write it."""
+    return f"string_split({value}, '/')[-1]"
+
+
+def _first_word(value: str, _: Field, __: Reading) -> str:
+    return f"split_part({value}, ' ', 1)"
+
+
+def _percent(value: str, _: Field, __: Reading) -> str:
+    """Decode ``Sales%20and%20Marketing``; what is not well encoded stays as it is."""
+    decoded = f"coalesce(try(url_decode({value})), {value})"
+    return f"CASE WHEN contains({value}, '%') THEN {decoded} ELSE {value} END"
+
+
 TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "text": _as_text,
     "host": _as_text,
     "url": _url,
     "full_url": _full_url,
+    "request": _request,
     "rrset": _rrset,
     "time": _time,
     "ordered": _ordered,
@@ -259,6 +283,9 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "bracketed": _bracketed,
     "mail": _mail,
     "first": _first,
+    "after_path": _after_path,
+    "first_word": _first_word,
+    "percent": _percent,
 }
 TYPE = {
     "ts": "TIMESTAMP",

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent import formats, parse
-from agent.model import FIELDS, Format, Sample
+from agent.model import FIELDS, Field, Format, Sample
 
 KNOWN = formats.load_formats()
 SAMPLES = [
@@ -197,6 +197,48 @@ def test_epochs_are_told_apart_by_their_size(read: Read, written: str, seconds: 
 def test_a_url_gives_its_host(read: Read, url: str, host: str) -> None:
     """Scheme, user, port, path and query are not part of a host."""
     assert parse.clean_host(read(KNOWN["squid_native"], squid(url))[0]["host"]) == host
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "value"),
+    [
+        ('req="GET http://www.example.com/a b HTTP/1.1"', "host", "www.example.com"),
+        ('req="CONNECT www.example.com:443 HTTP/1.1"', "host", "www.example.com:443"),
+        ('req="GET /a HTTP/1.1"', "host", None),
+        ('req="GET HTTP/1.1"', "host", None),
+        ("src=192.0.2.1:53000:X0", "client", "192.0.2.1"),
+        ("src=192.0.2.1:53000", "client", "192.0.2.1"),
+        ("src=[2001:db8::1]:53000", "client", "2001:db8::1"),
+        ("src=2001:db8::1", "client", "2001:db8::1"),
+        ('who="LDAP://dc1 OU=Sales,DC=example/Anna Smith"', "user", "Anna Smith"),
+        ("who=asmith", "user", "asmith"),
+        ('what="GET http://www.example.com/"', "method", "GET"),
+        ("dept=Sales%20%26%20B%C3%BCro", "department", "Sales & Büro"),
+        ("dept=50%", "department", "50%"),
+        ("dept=a%FFb", "department", "a%FFb"),
+        ("agent=- other=x", "user_agent", "x"),
+    ],
+)
+def test_a_transform_takes_what_a_cell_says(
+    read: Read, written: str, field: str, value: str | None
+) -> None:
+    """What each device wraps around a value goes; where there is none, nothing is made up."""
+    ways = {
+        "ts": ("t", "epoch"),
+        "dest_ip": ("to", "text"),
+        "host": ("req", "request"),
+        "client": ("src", "before_colon"),
+        "user": ("who", "after_path"),
+        "method": ("what", "first_word"),
+        "department": ("dept", "percent"),
+    }
+    fields = [Field(name, (cell,), False, transform) for name, (cell, transform) in ways.items()]
+    fields += [Field("user_agent", (cell,), False, "text") for cell in ("agent", "other")]
+    shape = replace(KNOWN["fortigate"].shapes[0], when={}, fields=tuple(fields))
+    pairs = replace(KNOWN["fortigate"], starts=(), shapes=(shape,))
+    row = read(pairs, f"t=1767258000 to=203.0.113.7 {written}")[0]
+    assert row["outcome"] is None
+    assert row[field] == value
 
 
 def test_columns_may_change_in_mid_file() -> None:
