@@ -93,8 +93,9 @@ class _Listed:
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
-        # Where names alone tell what a cell is, a line that lacks one may not be shifted.
-        self._least = max(shape.minimum, 1, len(columns) if log_format.generic else 0)
+        # Where names alone tell what a cell is, a line that lacks one may be shifted.
+        named = log_format.generic or (log_format.header == "first" and not shape.minimum)
+        self._least = max(shape.minimum, 1, len(columns) if named else 0)
         self._numbers: dict[str, int] = {}
         for number, name in enumerate(columns, 1):
             self._numbers.setdefault(name, number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -75,11 +74,9 @@ def test_a_log_of_oddities_reads_as_blessed(
     assert found == golden.read_text(encoding="utf-8")
 
 
-def test_all_samples_prove_their_formats_quickly(con: duckdb.DuckDBPyConnection) -> None:
-    """Every sample gives its event, every field is shown by a sample, and it takes a moment."""
-    start = time.process_time()
+def test_all_samples_prove_their_formats(con: duckdb.DuckDBPyConnection) -> None:
+    """Every sample gives its event, and every field is shown by a sample."""
     assert parse.check_samples(con, KNOWN.values()) == []
-    assert time.process_time() - start < 6
 
 
 def test_every_log_belongs_to_a_format() -> None:
