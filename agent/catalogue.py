@@ -6,16 +6,31 @@ longest suffix wins and nothing is ever matched by pattern.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from agent import host_names
-from agent.model import App, Match, Signal
+from agent.errors import Problem, RulesError
+from agent.layout import entry_text, file_text
+from agent.model import App, Evidence, Fact, Match, Signal, Source
 from agent.shelves import Category, ShelfReader, Shelves
+from agent.vendor_facts import FACTS, read_facts, read_sources
+
+__all__ = [
+    "FACTS",
+    "Catalogue",
+    "Category",
+    "Vendors",
+    "entry_text",
+    "file_text",
+    "load_catalogue",
+    "load_vendors",
+]
 
 _DIGITS = re.compile(r"[0-9]+")
 _LONGEST_NAME = 253
@@ -31,9 +46,13 @@ class _Rule:
     tenants: bool
     not_tenants: frozenset[str]
     trim: tuple[str, ...]
+    own: str | None = None
+    """The tenant, where the host itself stands for one."""
 
     def tenant(self, label: str) -> str | None:
-        if not self.tenants or not label.isascii() or not label.replace("-", "").isalnum():
+        if not self.tenants:
+            return self.own
+        if not label.isascii() or not label.replace("-", "").isalnum():
             return None
         if label in self.not_tenants or _mask(label) in self.not_tenants:
             return None
@@ -50,11 +69,13 @@ class Catalogue:
         self.categories: Mapping[str, Category] = shelves.categories
         self.version = shelves.version
         self._labels = shelves.labels
+        self._not_tenants = shelves.not_tenants
         self._rules = {
             suffix: rule
             for app in shelves.apps.values()
             for suffix, rule in _rules_of(app, shelves.trims[app.id])
         }
+        self._rules |= dict(self._white_labels(shelves.aliases))
         self._above = {suffix.partition(".")[2] for suffix in self._rules}
 
     def folds_alike(self, parent: str) -> bool:
@@ -68,6 +89,15 @@ class Catalogue:
             and parent not in self._above
             and self.match(parent).app is None
         )
+
+    def _white_labels(self, aliases: Mapping[str, str]) -> Iterable[tuple[str, _Rule]]:
+        """Yield a rule for each host of the company that stands for one of a known app."""
+        for host, target in aliases.items():
+            found = self.match(target)
+            if found.app is not None and found.signal is not None:
+                text = f"{self.apps[found.app].categories[0]}/{found.app}: {host} for {target}"
+                none: frozenset[str] = frozenset()
+                yield host, _Rule(found.app, found.signal, text, False, none, (), found.tenant)  # noqa: FBT003
 
     def match(self, host: str) -> Match:
         """Say which app a host belongs to, by the longest catalogued suffix of its name.
@@ -101,6 +131,21 @@ class Catalogue:
     made = staticmethod(host_names.is_made)
     """Whether a machine made a label."""
 
+    def place(self, fold: str) -> tuple[str, str, str]:
+        """Return domain, kind and label of an unknown host, as ``fold`` gave it.
+
+        The kind is ``machine`` (made by a machine, or loaded by pages), ``api``, ``site`` (www and
+        the like), ``tenant`` for any other readable label, and ``site`` where there is no label.
+        """
+        domain, label = host_names.domain_of(fold)
+        signal = self._labels.get(_mask(label)) if label else None
+        if label == "*" or (signal and signal.evidence is Evidence.EMBEDDED):
+            return domain, "machine", label
+        if signal is not None:
+            return domain, "api", label
+        own = not label or {label, _mask(label)} & self._not_tenants
+        return domain, "site" if own else "tenant", label
+
 
 def load_catalogue(
     folder: Traversable | Path | None = None,
@@ -108,8 +153,8 @@ def load_catalogue(
 ) -> Catalogue:
     """Read a rules folder (the shipped one by default) and every operator's folder after it.
 
-    An app of a later folder takes the place of the app with the same id. Raises RulesError with
-    every problem of every file.
+    An app of a later folder takes the place of the app with the same id, and a host of a later
+    folder is its app's alone. Raises RulesError with every problem of every file.
     """
     reader = ShelfReader()
     if folder is None:
@@ -119,6 +164,71 @@ def load_catalogue(
     for more in extra:
         reader.read(more, str(more))
     return Catalogue(reader.shelves())
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """What is stated of apps and their vendors, and where it was taken from."""
+
+    facts: Mapping[str, tuple[Fact, ...]]
+    """App id to its facts, in the order of FACTS and the newest first."""
+    sources: Mapping[str, Source]
+
+    def rows(self, today: dt.date, app: str | None = None) -> Iterator[dict[str, str | None]]:
+        """Yield the facts of one app or of all, with the names that people read and their age."""
+        for own in self.facts.values() if app is None else (self.facts.get(app, ()),):
+            for fact in own:
+                source = self.sources[fact.source]
+                yield {
+                    "app": fact.app,
+                    "fact": fact.fact,
+                    "name": FACTS[fact.fact],
+                    "answer": fact.answer,
+                    "value": fact.value or None,
+                    "date": fact.date.isoformat() if fact.date else None,
+                    "age": fact.age(today),
+                    "stated_by": fact.stated_by,
+                    "link": fact.link,
+                    "source": source.name,
+                    "licence": source.licence,
+                }
+
+
+def load_vendors(
+    apps: Mapping[str, App],
+    extra: Sequence[Path] = (),
+) -> Vendors:
+    """Read sources.toml and vendor_facts/ of the shipped rules and of every operator's folder.
+
+    Raises RulesError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    folders: list[tuple[Traversable | Path, str]] = [(resources.files("rules"), "rules")]
+    folders += [(folder, str(folder)) for folder in extra]
+    sources = {
+        source.id: source
+        for folder, where in folders
+        if folder.joinpath("sources.toml").is_file()
+        for source in read_sources(
+            folder.joinpath("sources.toml"), f"{where}/sources.toml", problems
+        )
+    }
+    facts: list[Fact] = []
+    for folder, where in folders:
+        drawer = folder.joinpath("vendor_facts")
+        for file in sorted(drawer.iterdir(), key=lambda file: file.name) if drawer.is_dir() else ():
+            if file.name.endswith(".csv"):
+                named = f"{where}/vendor_facts/{file.name}"
+                facts += read_facts(file, named, problems, apps, sources)
+    if problems:
+        raise RulesError(problems)
+    order = {name: place for place, name in enumerate(FACTS)}
+    facts.sort(key=lambda fact: fact.date.toordinal() if fact.date else 0, reverse=True)
+    facts.sort(key=lambda fact: order[fact.fact])
+    held: dict[str, list[Fact]] = {}
+    for fact in facts:
+        held.setdefault(fact.app, []).append(fact)
+    return Vendors({app: tuple(own) for app, own in held.items()}, sources)
 
 
 def _rules_of(app: App, trim: tuple[str, ...]) -> Iterable[tuple[str, _Rule]]:

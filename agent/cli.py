@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +24,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent import demo as demo_company
-from agent import intake, rulebook
+from agent import intake, own_rules, rulebook, telling
 from agent import scan as flow
 from agent import show as showing
-from agent.catalogue import Catalogue
 from agent.errors import Problem, RulesError, SundialError
-from agent.model import Format, Match
+from agent.model import Format
 from agent.settings import check_zone, load_settings
 from agent.version import VERSION
 
@@ -114,7 +114,7 @@ def scan(
         timezone=timezone or settings.timezone,
         format=format_name,
     )
-    book = rulebook.load_rules(rules or ())
+    book = rulebook.load_rules(own_rules.folders(store, rules))
     with _progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
     for line in (*report.notes, *report.problems):
@@ -152,20 +152,141 @@ def explain(
     hosts: Annotated[
         list[str] | None, typer.Argument(help="Host names; none: read them from standard input.")
     ] = None,
+    store: Store = _STORE,
     rules: RulesFolders = None,
     json_lines: Json = False,
 ) -> None:
     """Tell which app a host belongs to, by which rule, and what it proves.
 
-    Example: sundial explain app.slack.com connect.facebook.net
+    For one host it tells all: why, the app's other hosts, its names, its sources, and what is
+    stated of its vendor. Of several hosts, or those on standard input, it says one line each.
+
+    Example: sundial explain acme.slack.com
     """
-    catalogue = rulebook.load_rules(rules or ()).catalogue
-    names = hosts or (line.strip() for line in sys.stdin)
-    rows = (_explained(catalogue, name) for name in names if name)
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    today = datetime.now(UTC).date()
+    if hosts is None or len(hosts) > 1:
+        names = hosts or (line.strip() for line in sys.stdin)
+        rows = (telling.answer(book, name) for name in names if name)
+        said = (telling.sentence(row) for row in rows)
+    else:
+        rows = (telling.full_answer(book, name, today) for name in hosts)
+        said = (line for row in rows for line in telling.lines(row))
+    if json_lines:
+        _print(rows)
+    else:
+        _write(map(_plain, said))
+
+
+@app.command()
+def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Give all history the meaning of today's rules, and tell what that changed; read no log.
+
+    New, gone and renamed findings are told with the rule behind each. What was counted without
+    persons, because no rule knew it, stays with the unknown hosts: scan those logs into a new
+    store to have its past too. A scan does the same by itself when rules have changed.
+
+    Example: sundial reclassify --store sundial-store --rules my-rules
+    """
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    changes = flow.reclassify(store, book)
+    if json_lines:
+        _print(asdict(change) for change in changes)
+    else:
+        _write(_plain(change) for change in changes)
+    many = "1 change" if len(changes) == 1 else f"{len(changes) or 'No'} changes"
+    talk.print(f"{many}. Findings: {store / 'findings.duckdb'}.")
+
+
+register = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+app.add_typer(register, name="catalogue")
+
+
+@register.callback(invoke_without_command=True)
+def catalogue(
+    context: typer.Context,
+    category: Annotated[str | None, typer.Option(help="Only this category, by id or name.")] = None,
+    signal: Annotated[
+        str | None, typer.Option(help="Only apps with a host of this signal, as upload.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Only apps with this in a name, vendor or host.")
+    ] = None,
+    *,
+    count: Annotated[bool, typer.Option("--count", help="Count them by category.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")
+    ] = False,
+    json_lines: Json = False,
+    store: Store = _STORE,
+    rules: RulesFolders = None,
+) -> None:
+    """List the apps of the catalogue, count or export them; add one; see what is missing.
+
+    Example: sundial catalogue --category team_messaging --signal webhook
+    """
+    if context.invoked_subcommand is not None:
+        return
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    telling.check_filters(book, category, signal)
+    apps = list(telling.chosen(book, category, signal, text))
+    if count:
+        rows = list(telling.counts(book, apps))
+        _print(rows) if json_lines else _write(f"{row['apps']:>6}  {row['name']}" for row in rows)
+    elif json_lines:
+        _print(telling.register(book, apps))
+    elif as_csv:
+        _write(telling.csv_lines(telling.register(book, apps)))
+    else:
+        _write(_plain(line) for line in telling.listed(apps))
+        talk.print(f"{len(apps)} apps. 'sundial explain HOST' tells all about one.")
+
+
+@register.command("add")
+def catalogue_add(
+    domains: Annotated[list[str], typer.Argument(help="Hosts where people work in it.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name, as people know it.")],
+    category: Annotated[str, typer.Option(help="Id of its category.")],
+    vendor: Annotated[str, typer.Option(help="Who makes it; else its name.")] = "",
+    homepage: Annotated[str, typer.Option(help="https address; else the first domain.")] = "",
+    audience: Annotated[str, typer.Option(help="business, personal or both.")] = "business",
+    app_id: Annotated[str, typer.Option("--id", help="Its id; else made of the name.")] = "",
+    store: Store = _STORE,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Your folder of rules; else that of the store.")
+    ] = None,
+) -> None:
+    """Write an app into your own rules, where it is over ours and no upgrade touches it.
+
+    Example: sundial catalogue add ledgerly.example --name Ledgerly --category project_task
+    """
+    folder = rules or store / "rules"
+    table = {
+        "id": app_id, "name": name, "vendor": vendor or name, "audience": audience,
+        "homepage": homepage or f"https://{rulebook.spelling(domains[0])}",
+        "domains": domains,
+    }  # fmt: skip
+    over = own_rules.folders(store, [folder] if rules else None)
+    talk.print(_plain(own_rules.add(folder, over, category, table)))
+    talk.print(f"'sundial reclassify --store {store}' gives the history in a store its name.")
+
+
+@register.command("unknown")
+def catalogue_unknown(
+    store: Store = _STORE,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many to print.")] = 20,
+    json_lines: Json = False,
+) -> None:
+    """List the domains that no app claims, those that look most like a service first, with why.
+
+    Example: sundial catalogue unknown --store sundial-store
+    """
+    rows = flow.unknown_queue(store, most)
     if json_lines:
         _print(rows)
         return
-    _write(_sentence(row) for row in rows)
+    _write(_plain(f"{row['points']:>3}  {row['domain']}: {row['why']}") for row in rows)
 
 
 @app.command()
@@ -201,11 +322,20 @@ def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
 
 
 @app.command()
-def check(rules: RulesFolders = None, json_lines: Json = False) -> None:
+def check(
+    rules: RulesFolders = None,
+    *,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First lay out the app entries of your folders anew.")
+    ] = False,
+    json_lines: Json = False,
+) -> None:
     """Check every rule: formats read their own samples, apps and thresholds are well-formed.
 
-    Example: sundial check --rules my-rules
+    Example: sundial check --rules my-rules --fix
     """
+    for told in (line for folder in rules or () if fix for line in own_rules.tidy(folder)):
+        talk.print(_plain(told))
     try:
         book = rulebook.load_rules(rules or ())
     except RulesError as error:
@@ -351,40 +481,6 @@ def _summary(report: intake.Report) -> dict[str, Any]:
         "problems": [str(problem) for problem in report.problems],
         "notes": [str(note) for note in report.notes],
     }
-
-
-def _explained(catalogue: Catalogue, raw: str) -> dict[str, Any]:
-    host = rulebook.spelling(raw)
-    match: Match = catalogue.match(host)
-    found = catalogue.apps.get(match.app) if match.app else None
-    return {
-        "host": host,
-        "app": match.app,
-        "name": found.name if found else None,
-        "category": found.categories[0] if found else None,
-        "signal": match.signal.value if match.signal else None,
-        "evidence": match.evidence.value if match.evidence else None,
-        "tenant": match.tenant,
-        "rule": match.rule,
-    }
-
-
-_PROVES = {
-    "use": "a person uses it",
-    "machine": "a machine or an integration asks for it; no evidence of a person",
-    "embedded": "it is loaded by other pages or in the background; no evidence of use",
-}
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    host = _plain(row["host"])
-    if row["app"] is None:
-        return f"{host}: not in the catalogue."
-    tenant = f", tenant {row['tenant']}" if row["tenant"] else ""
-    return (
-        f"{host}: {row['name']} ({row['category']}), signal {row['signal']}{tenant}: "
-        f"{_PROVES[row['evidence']]}. Rule {row['rule']}."
-    )
 
 
 def _format_row(one: Format) -> dict[str, Any]:

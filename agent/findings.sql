@@ -11,7 +11,7 @@ COMMENT ON COLUMN findings.meta.value IS 'The fact as text; NULL where nothing w
 
 CREATE TABLE findings.apps (
     app VARCHAR, name VARCHAR, vendor VARCHAR, category VARCHAR, categories VARCHAR[],
-    audience VARCHAR, homepage VARCHAR, first_seen DATE, last_seen DATE, requests BIGINT
+    audience VARCHAR, homepage VARCHAR, on_premises BOOLEAN, first_seen DATE, last_seen DATE, requests BIGINT
 );
 COMMENT ON TABLE findings.apps IS 'Apps that the logs have seen, one a row.';
 COMMENT ON COLUMN findings.apps.app IS 'Id of the app in the catalogue.';
@@ -21,9 +21,27 @@ COMMENT ON COLUMN findings.apps.category IS 'Category the app is filed under.';
 COMMENT ON COLUMN findings.apps.categories IS 'All its categories, the one it is filed under first.';
 COMMENT ON COLUMN findings.apps.audience IS 'business, personal or both.';
 COMMENT ON COLUMN findings.apps.homepage IS 'Vendor''s page.';
+COMMENT ON COLUMN findings.apps.on_premises IS 'Whether all its hosts are the company''s own: comparable, but no SaaS.';
 COMMENT ON COLUMN findings.apps.first_seen IS 'First day of use that got through; NULL if there was none.';
 COMMENT ON COLUMN findings.apps.last_seen IS 'Last day of use that got through; NULL if there was none.';
 COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals, blocked ones included.';
+
+CREATE TABLE findings.vendor_facts (
+    app VARCHAR, fact VARCHAR, name VARCHAR, answer VARCHAR, value VARCHAR, date DATE, age VARCHAR,
+    stated_by VARCHAR, link VARCHAR, source VARCHAR, licence VARCHAR
+);
+COMMENT ON TABLE findings.vendor_facts IS 'What is stated of the apps that were seen and of their vendors: stated, not audited. What has no row is unknown, never a no.';
+COMMENT ON COLUMN findings.vendor_facts.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.vendor_facts.fact IS 'What it is about: mfa, sso, scim, certifications, breach and others.';
+COMMENT ON COLUMN findings.vendor_facts.name IS 'The same for readers.';
+COMMENT ON COLUMN findings.vendor_facts.answer IS 'yes, no, or unknown where somebody looked and found nothing clear.';
+COMMENT ON COLUMN findings.vendor_facts.value IS 'The detail in a few words; NULL if there is none.';
+COMMENT ON COLUMN findings.vendor_facts.date IS 'Day on which it was stated or last checked; NULL if nobody says.';
+COMMENT ON COLUMN findings.vendor_facts.age IS 'On the day of publishing: current, old (24 months or more) or undated.';
+COMMENT ON COLUMN findings.vendor_facts.stated_by IS 'vendor, or whoever else says so.';
+COMMENT ON COLUMN findings.vendor_facts.link IS 'Page that says so, an https address.';
+COMMENT ON COLUMN findings.vendor_facts.source IS 'Where it was taken from.';
+COMMENT ON COLUMN findings.vendor_facts.licence IS 'Terms of that source.';
 
 CREATE TABLE findings.categories (category VARCHAR, name VARCHAR, description VARCHAR);
 COMMENT ON TABLE findings.categories IS 'Categories of the catalogue, one a row.';
@@ -174,7 +192,8 @@ COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both.';
 
 CREATE TABLE findings.hosts_unknown (
     host VARCHAR, department VARCHAR, people INTEGER, requests BIGINT, blocked BIGINT,
-    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE
+    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE, app VARCHAR,
+    on_premises BOOLEAN
 );
 COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
@@ -186,6 +205,28 @@ COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; N
 COMMENT ON COLUMN findings.hosts_unknown.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request.';
 COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.on_premises IS 'Whether it is a host of the company''s own.';
+COMMENT ON COLUMN findings.hosts_unknown.app IS 'App that a newer catalogue says it is, with no persons known of this time; NULL if still unknown.';
+
+CREATE TABLE findings.unknown_queue (
+    domain VARCHAR, points INTEGER, why VARCHAR, hosts VARCHAR[], people INTEGER,
+    departments VARCHAR[], requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
+    weeks INTEGER, first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know and more than one person asks for, those that look most like a service first.';
+COMMENT ON COLUMN findings.unknown_queue.domain IS 'Domain as somebody registered it.';
+COMMENT ON COLUMN findings.unknown_queue.points IS 'How much it looks like a service that people work in; rules/queue.toml says what counts.';
+COMMENT ON COLUMN findings.unknown_queue.why IS 'What the points are for, in words.';
+COMMENT ON COLUMN findings.unknown_queue.hosts IS 'Hosts to sign in at or to work in, at most three.';
+COMMENT ON COLUMN findings.unknown_queue.people IS 'People or addresses behind the requests, estimated, departments added up.';
+COMMENT ON COLUMN findings.unknown_queue.departments IS 'Departments when the lines were read, most people first.';
+COMMENT ON COLUMN findings.unknown_queue.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.unknown_queue.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.unknown_queue.bytes_out IS 'Bytes from the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.unknown_queue.bytes_in IS 'Bytes to the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.unknown_queue.weeks IS 'Weeks with a request.';
+COMMENT ON COLUMN findings.unknown_queue.first_seen IS 'First day with a request.';
+COMMENT ON COLUMN findings.unknown_queue.last_seen IS 'Last day with a request.';
 
 CREATE TABLE findings.changes (
     kind VARCHAR, week DATE, app VARCHAR, department VARCHAR, stage VARCHAR, people INTEGER,

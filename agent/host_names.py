@@ -14,6 +14,7 @@ _HOST = re.compile(
 )
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HUMAN = re.compile(r"(?=.{1,15}$)[a-z]+(?:-[a-z]+)*-?[0-9]{0,2}")
+_EXAMPLES = frozenset({"example.com", "example.net", "example.org"})
 _UNPRONOUNCEABLE = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}")
 _LONGEST, _LONGEST_LABEL = 253, 63
 _NOT_INTERNET = frozenset(
@@ -74,6 +75,23 @@ def folds_alike(parent: str) -> bool:
     """
     longest = _LONGEST - _LONGEST_LABEL - 1
     return len(parent) <= longest and is_host_name(parent) and _registrable(parent) != ""
+
+
+def domain_of(fold_of: str) -> tuple[str, str]:
+    """Split what ``fold`` gave into the domain that somebody registered and the label before it.
+
+    >>> domain_of("app.news.co.uk"), domain_of("news.co.uk"), domain_of("*.news.co.uk")
+    (('news.co.uk', 'app'), ('news.co.uk', ''), ('news.co.uk', '*'))
+    >>> domain_of("ledger.example.net")
+    ('ledger.example.net', '')
+    """
+    name = fold_of.removeprefix("*.")
+    domain = _look_up(name)
+    label = "*" if fold_of.startswith("*.") else name.removesuffix(domain).rstrip(".")
+    # Nobody can register these (RFC 2606): below them, examples are told apart by their label.
+    if domain in _EXAMPLES and label not in {"", "*"}:
+        return name, ""
+    return domain or name, label
 
 
 def _is_human(label: str) -> bool:

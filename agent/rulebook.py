@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import duckdb
 
-from agent import adoption, catalogue, formats, parse
+from agent import adoption, catalogue, formats, parse, unknown
+from agent.catalogue import Vendors
 from agent.errors import Problem, RulesError, nearest
 from agent.model import Format
 
@@ -19,17 +20,20 @@ _Loaded = TypeVar("_Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Formats by name, the catalogue, and what counts as adoption."""
+    """All that is known: formats by name, apps, vendors, and the numbers that judgements need."""
 
     formats: Mapping[str, Format]
     catalogue: catalogue.Catalogue
+    vendors: Vendors
     thresholds: adoption.Thresholds
+    ranking: unknown.Ranking
 
 
 def load_rules(extra: Sequence[Path] = ()) -> Rules:
     """Load the shipped rules, and over them those of an operator's folders.
 
-    Such a folder holds ``formats``, ``apps`` or both. Raises RulesError with every problem.
+    Such a folder holds ``formats``, ``apps``, ``vendor_facts``, ``aliases.csv`` or several of
+    them. Raises RulesError with every problem.
     """
     problems: list[Problem] = []
 
@@ -43,14 +47,17 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     problems.extend(
         Problem(str(folder), "holds neither apps nor formats; it is no folder of rules.")
         for folder in extra
-        if not any((folder / part).is_dir() for part in ("apps", "formats"))
+        if not _has(folder, "apps", "formats", "vendor_facts", "aliases.csv")
     )
     known = load(lambda: load_formats(extra))
-    book = load(lambda: catalogue.load_catalogue(extra=_holding("apps", extra)))
+    apps = [folder for folder in extra if _has(folder, "apps", "aliases.csv")]
+    book = load(lambda: catalogue.load_catalogue(extra=apps))
+    vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
-    if problems or known is None or book is None or thresholds is None:
+    ranking = load(unknown.load_ranking)
+    if problems or not (known and book and vendors and thresholds and ranking):
         raise RulesError(problems)
-    return Rules(known, book, thresholds)
+    return Rules(known, book, vendors, thresholds, ranking)
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
@@ -74,9 +81,10 @@ def spelling(host: str) -> str:
 def summary(rules: Rules) -> str:
     """Return how many rules there are."""
     samples = sum(len(one.samples) for one in rules.formats.values())
+    facts = sum(len(own) for own in rules.vendors.facts.values())
     return (
         f"{len(rules.formats)} formats with {samples} samples, {len(rules.catalogue.apps)} apps "
-        f"in {len(rules.catalogue.categories)} categories"
+        f"in {len(rules.catalogue.categories)} categories, {facts} facts on vendors"
     )
 
 
@@ -84,6 +92,10 @@ def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
         return parse.check_samples(con, rules.formats.values())
+
+
+def _has(folder: Path, *parts: str) -> bool:
+    return any((folder / part).exists() for part in parts)
 
 
 def _holding(part: str, folders: Sequence[Path]) -> list[Path]:

@@ -9,10 +9,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from agent import adoption, files, intake, parse, people, reading, rollup, rulebook, store
+from agent import (
+    adoption,
+    files,
+    intake,
+    parse,
+    people,
+    reading,
+    relabel,
+    rollup,
+    rulebook,
+    store,
+    unknown,
+)
 from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
@@ -58,12 +71,54 @@ def scan(
                 report=report,
             ).read_all(logs)
         report.tell("publishing")
-        kept.relabel(rules.catalogue.version, rules.catalogue.match)
+        report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules))
+        kept.publish(lambda con: _derive(con, rules, settings.internal))
     report.seconds = time.monotonic() - began
     return report
+
+
+def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
+    """Give the history in a store the meaning of these rules, publish it, return what changed.
+
+    No log is read. Raises StoreError where there is no store.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    with closing(store.Store(folder)) as kept:
+        changes = _relabel(kept, rules)
+        internal = recalled(Settings(), kept.setting("settings")).internal
+        kept.publish(lambda con: _derive(con, rules, internal))
+    return changes
+
+
+def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
+    """Return the first rows of the published ``unknown_queue``.
+
+    Raises StoreError where nothing is published.
+    """
+    published = folder / "findings.duckdb"
+    if not published.exists():
+        raise StoreError(Problem(str(folder), "holds no findings; scan logs into it first."))
+    with closing(duckdb.connect(str(published), read_only=True)) as con:
+        found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
+    """Relabel history where the catalogue is another one than at the scan before."""
+    book = rules.catalogue
+    if kept.setting("catalogue") == book.version:
+        return []
+    with kept.transaction() as con:
+        changes = relabel.relabel(con, book.match)
+    met = kept.con.execute("SELECT DISTINCT app FROM host WHERE app <> ''").fetchall()
+    changes += relabel.renamed(kept.setting("names"), book.apps, (app for (app,) in met))
+    kept.set("names", relabel.names(book.apps))
+    kept.set("catalogue", book.version)
+    return changes
 
 
 def _who(asked: Settings, folder: Path, report: intake.Report) -> _Who:
@@ -145,7 +200,7 @@ def _rollup(
     return rollup.Rollup(con, naming, names, people.networks_table(known), settings.days)
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -158,4 +213,7 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
         apps=rules.catalogue.apps.values(),
         categories=rules.catalogue.categories.values(),
         format_kinds={name: one.kind for name, one in rules.formats.items()},
+        facts=rules.vendors.rows(datetime.now(UTC).date()),
+        internal=internal,
     )
+    unknown.publish(con, rules.ranking, rules.catalogue.place)

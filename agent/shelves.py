@@ -5,18 +5,21 @@ Nothing is raised before everything was read, so that one run names every proble
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from agent.entries import EntryReader, is_app_id
 from agent.errors import Problem, RulesError, nearest, unknown_key
+from agent.host_names import is_host_name
 from agent.model import App, Evidence, Signal
 from agent.rule_file import RuleFile
 
+_PAIR = 2
 _CATEGORY_KEYS = ("name", "description")
 _CUSTOM_SIGNALS = tuple(signal.value for signal in Signal if signal.evidence is not Evidence.USE)
 
@@ -40,6 +43,10 @@ class Shelves:
     categories: Mapping[str, Category]
     labels: Mapping[str, Signal]
     """Labels of any app's hosts that tell a signal of their own, # for digits."""
+    not_tenants: frozenset[str]
+    """Labels that are the vendor's own, whoever's host it is."""
+    aliases: Mapping[str, str]
+    """Hosts of the company that stand for a vendor's, with that vendor's host (its CNAME)."""
     version: str
     """A short digest of the content, the same wherever the same rules are read."""
 
@@ -56,9 +63,12 @@ class ShelfReader:
         self._trims: dict[str, tuple[str, ...]] = {}
         self._files: dict[str, RuleFile] = {}
         self._content: dict[str, object] = {}
+        self._aliases: dict[str, str] = {}
+        self._folder: dict[str, str] = {}
+        """App id to the folder that its entry is from, as messages call it."""
 
     def read(self, folder: Traversable | Path, where: str) -> None:
-        """Read one folder: categories.toml where there is one, then every apps/<category>.toml.
+        """Read one folder: categories.toml, every apps/<category>.toml, aliases.csv; what it has.
 
         ``where`` is what messages call the folder.
         """
@@ -68,7 +78,12 @@ class ShelfReader:
             self._read_categories(page, page.tables(shelf))
         elif not self._categories:
             page.say(None, "there is no such file; rules start with it")
+        aliases = folder.joinpath("aliases.csv")
+        if aliases.is_file():
+            self._read_aliases(aliases, f"{where}/aliases.csv")
         drawer = folder.joinpath("apps")
+        if not drawer.is_dir() and aliases.is_file():
+            return
         if not drawer.is_dir():
             missing = "there is no such folder; apps live in it"
             self._problems.append(Problem(f"{where}/apps", missing))
@@ -77,11 +92,11 @@ class ShelfReader:
         for file in sorted(drawer.iterdir(), key=lambda entry: entry.name):
             if file.name.endswith(".toml"):
                 page = RuleFile(f"{where}/apps/{file.name}", self._problems)
-                self._read_apps(page, file, here)
+                self._read_apps(page, file, here, where)
 
     def shelves(self) -> Shelves:
         """Return what was read. Raises RulesError with every problem of every folder."""
-        self._check_owners()
+        self._settle_owners()
         if self._problems:
             raise RulesError(self._problems)
         content = [
@@ -89,10 +104,14 @@ class ShelfReader:
             {shelf.id: [shelf.name, shelf.description] for shelf in self._categories.values()},
             sorted(self._not_tenants),
             self._labels,
+            self._aliases,
         ]
         text = json.dumps(content, sort_keys=True)
         version = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-        return Shelves(self._apps, self._trims, self._categories, self._labels, version)
+        words = frozenset(self._not_tenants)
+        return Shelves(
+            self._apps, self._trims, self._categories, self._labels, words, self._aliases, version
+        )
 
     def _read_categories(self, file: RuleFile, tables: dict[str, object]) -> None:
         self._not_tenants.update(file.labels(tables.pop("not_tenants", []), "not_tenants"))
@@ -117,7 +136,9 @@ class ShelfReader:
             else:
                 file.say(place, unknown_key(key, _CUSTOM_SIGNALS))
 
-    def _read_apps(self, file: RuleFile, path: Traversable | Path, here: dict[str, str]) -> None:
+    def _read_apps(
+        self, file: RuleFile, path: Traversable | Path, here: dict[str, str], folder: str
+    ) -> None:
         """Read the apps of one category; ``here`` holds the file of each id of this folder."""
         category = path.name.removesuffix(".toml")
         if category not in self._categories:
@@ -134,16 +155,48 @@ class ShelfReader:
                 file.say(app_id, f"this id is taken in {here[app_id]}; ids are unique")
             else:
                 here[app_id] = file.where
+                self._folder[app_id] = folder
                 entry = reader.entry(app_id, table)
                 self._apps[app_id], self._trims[app_id] = entry.app, entry.trim
                 self._files[app_id], self._content[app_id] = file, [category, table]
 
-    def _check_owners(self) -> None:
+    def _read_aliases(self, file: Traversable | Path, where: str) -> None:
+        try:
+            rows = csv.reader(file.read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, UnicodeDecodeError):
+            self._problems.append(Problem(where, "cannot be read as UTF-8 text."))
+            return
+        for row in rows:
+            cells = [cell.strip().lower().rstrip(".") for cell in row]
+            if cells == ["host", "target"] or not any(cells):
+                continue
+            if len(cells) == _PAIR and all(map(is_host_name, cells)):
+                self._aliases[cells[0]] = cells[1]
+            else:
+                said = "must be a host, a comma, and the host of a vendor that it stands for"
+                self._problems.append(Problem(where, said, line=rows.line_num))
+
+    def _settle_owners(self) -> None:
+        """Give each host to one app: of two folders the later has it, of one neither may."""
+        order = {folder: place for place, folder in enumerate(dict.fromkeys(self._folder.values()))}
         owners: dict[str, str] = {}
-        for app in self._apps.values():
+        for app in sorted(self._apps.values(), key=lambda app: order[self._folder[app.id]]):
             for host in dict.fromkeys([*(host for host, _ in app.hosts), *app.tenant_under]):
-                other = owners.setdefault(host, app.id)
-                if other != app.id:
-                    where = self._files[other].where
-                    message = f'"{host}" belongs to {other} ({where}); one app a host'
-                    self._files[app.id].say(app.id, message)
+                other = owners.get(host, app.id)
+                owners[host] = app.id
+                if other == app.id:
+                    continue
+                if self._folder[other] != self._folder[app.id]:
+                    self._apps[other] = _without(self._apps[other], host)
+                    continue
+                where = self._files[other].where
+                message = f'"{host}" belongs to {other} ({where}); one app a host'
+                self._files[app.id].say(app.id, message)
+
+
+def _without(app: App, host: str) -> App:
+    return replace(
+        app,
+        hosts=tuple((own, signal) for own, signal in app.hosts if own != host),
+        tenant_under=tuple(own for own in app.tenant_under if own != host),
+    )

@@ -55,7 +55,7 @@ def apps(store: Store) -> Rows:
     return rows(
         store,
         """SELECT a.app, a.name, a.vendor, a.category, coalesce(c.name, a.category) AS filed,
-             a.audience, a.homepage, a.first_seen, a.last_seen, a.requests,
+             a.audience, a.homepage, a.on_premises, a.first_seen, a.last_seen, a.requests,
              (SELECT list(name ORDER BY name) FROM f.categories k
               WHERE list_contains(a.categories, k.category)) AS categories
            FROM f.apps a LEFT JOIN f.categories c ON c.category = a.category
@@ -188,7 +188,7 @@ def app_hosts(store: Store, app: str) -> Rows:
     """Return the hosts of an app with what each proves, use first, then by requests."""
     return rows(
         store,
-        """SELECT host, signal, evidence, tenant, requests, blocked, first_seen, last_seen
+        """SELECT host, signal, evidence, tenant, rule, requests, blocked, first_seen, last_seen
            FROM f.hosts WHERE app = $app
            ORDER BY array_position(['use', 'machine', 'embedded'], evidence), requests DESC""",
         app=app,
@@ -238,11 +238,30 @@ def app_blocked(store: Store, app: str, week: date) -> Rows:
 
 
 @cached
+def vendor_facts(store: Store, app: str) -> Rows:
+    """Return what is stated of an app's vendor, in the order in which the agent published it."""
+    return rows(
+        store,
+        """SELECT fact, name, answer, value, date, age, stated_by, link, source, licence
+           FROM f.vendor_facts WHERE app = $app ORDER BY rowid""",
+        app=app,
+    )
+
+
+@cached
+def fact_names(store: Store) -> dict[str, str]:
+    """Return the names of everything that is stated of any vendor, by key."""
+    found = rows(store, "SELECT DISTINCT fact, name FROM f.vendor_facts ORDER BY lower(name)")
+    return {row["fact"]: row["name"] for row in found}
+
+
+@cached
 def alternatives(store: Store, app: str, week: date) -> Rows:
     """Return the other apps of an app's categories with their reach and the people in both."""
     return rows(
         store,
         """SELECT b.app, b.name, coalesce(c.name, b.category) AS filed,
+             CASE WHEN b.on_premises THEN 'on premises' ELSE 'SaaS' END AS housed,
              coalesce(r.regular_people, 0) AS regular_people,
              coalesce(r.departments_active, 0) AS departments_active,
              (SELECT sum(people)::BIGINT FROM f.app_overlap o
@@ -304,8 +323,19 @@ def unknown_hosts(store: Store) -> Rows:
              sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
              sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
              min(first_seen) AS first_seen, max(last_seen) AS last_seen
-           FROM f.hosts_unknown GROUP BY host
+           FROM f.hosts_unknown WHERE app IS NULL AND NOT on_premises GROUP BY host
            ORDER BY people DESC, reach DESC, requests DESC, host LIMIT $most""",
+        most=MOST_HOSTS,
+    )
+
+
+@cached
+def unknown_queue(store: Store) -> Rows:
+    """Return the domains that no app claims, those that look most like a service first."""
+    return rows(
+        store,
+        """SELECT domain, points, why, people, first_seen
+           FROM f.unknown_queue ORDER BY rowid LIMIT $most""",
         most=MOST_HOSTS,
     )
 

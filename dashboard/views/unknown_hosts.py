@@ -19,6 +19,14 @@ HOSTS = Table("unknown-hosts", "Hosts outside the catalogue.", most=18, columns=
     Column("last_seen", "Last seen", "day"),
 ))  # fmt: skip
 
+QUEUE = Table("unknown-queue", "Unknown domains that look like a service.", most=10, columns=(
+    Column("domain", "Domain", width=180),
+    Column("points", "Points", "number", width=70),
+    Column("why", "Why", width=560),
+    Column("people", "People", "people", width=75),
+    Column("first_seen", "First seen", "day", width=110),
+))  # fmt: skip
+
 st.title("What do people use that the catalogue does not know?", anchor=False)
 store = widgets.open_store()
 rows = queries.unknown_hosts(store)
@@ -36,6 +44,15 @@ st.text(
     f"{most}{text.some(len(rows), 'host')} outside the catalogue, {text.number(len(wide))} of them "
     f"used in more than one department.{furthest if far['reach'] else ''}"
 )
+queue = queries.unknown_queue(store)
+if queue:
+    st.subheader("Which of them look like a service")
+    widgets.table(queue, QUEUE)
+    st.caption(
+        "Points add up what speaks for a service and against it. To name one: "
+        "sundial catalogue add DOMAIN, with --name and --category."
+    )
+    st.subheader("All hosts")
 asked = st.sidebar.text_input("Host contains", key="host", bind="query-params") or ""
 widest = max(row["reach"] for row in rows)
 least = min(1, widest)
