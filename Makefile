@@ -31,9 +31,10 @@ check: $(READY)  ## Lint, formatting and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
-format: $(READY)  ## Put the code in its one format
+format: $(READY)  ## Put code and app entries in their one format
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/sundial check --fix --rules rules
 
 bench: $(READY)  ## Time a scan beside other programs, then the dashboard (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.scan $(ARGS)

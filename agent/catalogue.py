@@ -14,8 +14,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from agent import host_names
+from agent.layout import entry_text, file_text
 from agent.model import App, Match, Signal
 from agent.shelves import Category, ShelfReader, Shelves
+
+__all__ = ["Catalogue", "Category", "entry_text", "file_text", "load_catalogue"]
 
 _DIGITS = re.compile(r"[0-9]+")
 _LONGEST_NAME = 253

@@ -201,11 +201,20 @@ def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
 
 
 @app.command()
-def check(rules: RulesFolders = None, json_lines: Json = False) -> None:
+def check(
+    rules: RulesFolders = None,
+    *,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First lay out the app entries of your folders anew.")
+    ] = False,
+    json_lines: Json = False,
+) -> None:
     """Check every rule: formats read their own samples, apps and thresholds are well-formed.
 
-    Example: sundial check --rules my-rules
+    Example: sundial check --rules my-rules --fix
     """
+    for told in (line for folder in rules or () if fix for line in rulebook.tidy(folder)):
+        talk.print(_plain(told))
     try:
         book = rulebook.load_rules(rules or ())
     except RulesError as error:

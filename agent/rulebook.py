@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -84,6 +85,32 @@ def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
         return parse.check_samples(con, rules.formats.values())
+
+
+def tidy(folder: Path) -> list[Problem]:
+    """Put the app entries of a folder into their one layout; say what was changed, what left.
+
+    A file with comments is left as it is, since they would be lost.
+    """
+    told = []
+    for file in sorted((folder / "apps").glob("*.toml")):
+        try:
+            text = file.read_text(encoding="utf-8")
+            tables = tomllib.loads(text)
+            made = catalogue.file_text(tables)
+            if made == text or not all(isinstance(table, dict) for table in tables.values()):
+                continue
+            if any(line.lstrip().startswith("#") for line in text.splitlines()):
+                told.append(Problem(str(file), "has comments; left as it is."))
+                continue
+            file.write_text(made, encoding="utf-8")
+        except OSError as error:
+            told.append(Problem(str(file), f"cannot be laid out: {error.strerror}."))
+        except ValueError:
+            continue  # 'check' has said what is wrong with it
+        else:
+            told.append(Problem(str(file), "laid out anew."))
+    return told
 
 
 def _holding(part: str, folders: Sequence[Path]) -> list[Path]:

@@ -37,7 +37,7 @@ CELLARS = {
         "what an operator's files say is understood before anybody is placed",
     ),
     "agent.catalogue": (
-        "shelves entries rule_file host_names",
+        "shelves layout entries rule_file host_names",
         "to read rules and name every fault takes three times the room of a look-up",
     ),
     "agent.adoption": (
