@@ -64,17 +64,20 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     apps: Iterable[App],
     categories: Iterable[Category],
     format_kinds: Mapping[str, str] | None = None,
+    facts: Iterable[Mapping[str, str | None]] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
     ``meta`` is published as it stands, beside the days and the floor that are found here.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
+    ``facts`` are rows of ``vendor_facts``.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
     given = {
         "given_app": _app_table(apps),
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
+        "given_fact": _fact_table(facts),
     }
     values = _variables(thresholds)
     try:
@@ -110,6 +113,14 @@ def _text_table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> pa.T
 def _category_table(categories: Iterable[Category]) -> pa.Table:
     rows = ((category.id, category.name, category.description) for category in categories)
     return _text_table(("category", "name", "description"), rows)
+
+
+def _fact_table(facts: Iterable[Mapping[str, str | None]]) -> pa.Table:
+    names = "app fact name answer value date age stated_by link source licence".split()
+    return pa.Table.from_pylist(
+        [dict(fact) | {"place": place} for place, fact in enumerate(facts)],
+        pa.schema([("place", pa.int32()), *((name, pa.string()) for name in names)]),
+    )
 
 
 def _app_table(apps: Iterable[App]) -> pa.Table:

@@ -6,19 +6,31 @@ longest suffix wins and nothing is ever matched by pattern.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from agent import host_names
+from agent.errors import Problem, RulesError
 from agent.layout import entry_text, file_text
-from agent.model import App, Match, Signal
+from agent.model import App, Fact, Match, Signal, Source
 from agent.shelves import Category, ShelfReader, Shelves
+from agent.vendor_facts import FACTS, read_facts, read_sources
 
-__all__ = ["Catalogue", "Category", "entry_text", "file_text", "load_catalogue"]
+__all__ = [
+    "FACTS",
+    "Catalogue",
+    "Category",
+    "Vendors",
+    "entry_text",
+    "file_text",
+    "load_catalogue",
+    "load_vendors",
+]
 
 _DIGITS = re.compile(r"[0-9]+")
 _LONGEST_NAME = 253
@@ -107,6 +119,71 @@ def load_catalogue(
     for more in extra:
         reader.read(more, str(more))
     return Catalogue(reader.shelves())
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """What is stated of apps and their vendors, and where it was taken from."""
+
+    facts: Mapping[str, tuple[Fact, ...]]
+    """App id to its facts, in the order of FACTS and the newest first."""
+    sources: Mapping[str, Source]
+
+    def rows(self, today: dt.date, app: str | None = None) -> Iterator[dict[str, str | None]]:
+        """Yield the facts of one app or of all, with the names that people read and their age."""
+        for own in self.facts.values() if app is None else (self.facts.get(app, ()),):
+            for fact in own:
+                source = self.sources[fact.source]
+                yield {
+                    "app": fact.app,
+                    "fact": fact.fact,
+                    "name": FACTS[fact.fact],
+                    "answer": fact.answer,
+                    "value": fact.value or None,
+                    "date": fact.date.isoformat() if fact.date else None,
+                    "age": fact.age(today),
+                    "stated_by": fact.stated_by,
+                    "link": fact.link,
+                    "source": source.name,
+                    "licence": source.licence,
+                }
+
+
+def load_vendors(
+    apps: Mapping[str, App],
+    extra: Sequence[Path] = (),
+) -> Vendors:
+    """Read sources.toml and vendor_facts/ of the shipped rules and of every operator's folder.
+
+    Raises RulesError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    folders: list[tuple[Traversable | Path, str]] = [(resources.files("rules"), "rules")]
+    folders += [(folder, str(folder)) for folder in extra]
+    sources = {
+        source.id: source
+        for folder, where in folders
+        if folder.joinpath("sources.toml").is_file()
+        for source in read_sources(
+            folder.joinpath("sources.toml"), f"{where}/sources.toml", problems
+        )
+    }
+    facts: list[Fact] = []
+    for folder, where in folders:
+        drawer = folder.joinpath("vendor_facts")
+        for file in sorted(drawer.iterdir(), key=lambda file: file.name) if drawer.is_dir() else ():
+            if file.name.endswith(".csv"):
+                named = f"{where}/vendor_facts/{file.name}"
+                facts += read_facts(file, named, problems, apps, sources)
+    if problems:
+        raise RulesError(problems)
+    order = {name: place for place, name in enumerate(FACTS)}
+    facts.sort(key=lambda fact: fact.date.toordinal() if fact.date else 0, reverse=True)
+    facts.sort(key=lambda fact: order[fact.fact])
+    held: dict[str, list[Fact]] = {}
+    for fact in facts:
+        held.setdefault(fact.app, []).append(fact)
+    return Vendors({app: tuple(own) for app, own in held.items()}, sources)
 
 
 def _rules_of(app: App, trim: tuple[str, ...]) -> Iterable[tuple[str, _Rule]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +24,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent import demo as demo_company
-from agent import intake, rulebook
+from agent import intake, rulebook, telling
 from agent import scan as flow
 from agent import show as showing
-from agent.catalogue import Catalogue
 from agent.errors import Problem, RulesError, SundialError
-from agent.model import Format, Match
+from agent.model import Format
 from agent.settings import check_zone, load_settings
 from agent.version import VERSION
 
@@ -157,15 +157,24 @@ def explain(
 ) -> None:
     """Tell which app a host belongs to, by which rule, and what it proves.
 
-    Example: sundial explain app.slack.com connect.facebook.net
+    For one host it tells all: why, the app's other hosts, its names, its sources, and what is
+    stated of its vendor. Of several hosts, or those on standard input, it says one line each.
+
+    Example: sundial explain acme.slack.com
     """
-    catalogue = rulebook.load_rules(rules or ()).catalogue
-    names = hosts or (line.strip() for line in sys.stdin)
-    rows = (_explained(catalogue, name) for name in names if name)
+    book = rulebook.load_rules(rules or ())
+    today = datetime.now(UTC).date()
+    if hosts is None or len(hosts) > 1:
+        names = hosts or (line.strip() for line in sys.stdin)
+        rows = (telling.answer(book, name) for name in names if name)
+        said = (telling.sentence(row) for row in rows)
+    else:
+        rows = (telling.full_answer(book, name, today) for name in hosts)
+        said = (line for row in rows for line in telling.lines(row))
     if json_lines:
         _print(rows)
-        return
-    _write(_sentence(row) for row in rows)
+    else:
+        _write(map(_plain, said))
 
 
 @app.command()
@@ -360,40 +369,6 @@ def _summary(report: intake.Report) -> dict[str, Any]:
         "problems": [str(problem) for problem in report.problems],
         "notes": [str(note) for note in report.notes],
     }
-
-
-def _explained(catalogue: Catalogue, raw: str) -> dict[str, Any]:
-    host = rulebook.spelling(raw)
-    match: Match = catalogue.match(host)
-    found = catalogue.apps.get(match.app) if match.app else None
-    return {
-        "host": host,
-        "app": match.app,
-        "name": found.name if found else None,
-        "category": found.categories[0] if found else None,
-        "signal": match.signal.value if match.signal else None,
-        "evidence": match.evidence.value if match.evidence else None,
-        "tenant": match.tenant,
-        "rule": match.rule,
-    }
-
-
-_PROVES = {
-    "use": "a person uses it",
-    "machine": "a machine or an integration asks for it; no evidence of a person",
-    "embedded": "it is loaded by other pages or in the background; no evidence of use",
-}
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    host = _plain(row["host"])
-    if row["app"] is None:
-        return f"{host}: not in the catalogue."
-    tenant = f", tenant {row['tenant']}" if row["tenant"] else ""
-    return (
-        f"{host}: {row['name']} ({row['category']}), signal {row['signal']}{tenant}: "
-        f"{_PROVES[row['evidence']]}. Rule {row['rule']}."
-    )
 
 
 def _format_row(one: Format) -> dict[str, Any]:

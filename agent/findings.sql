@@ -25,6 +25,23 @@ COMMENT ON COLUMN findings.apps.first_seen IS 'First day of use that got through
 COMMENT ON COLUMN findings.apps.last_seen IS 'Last day of use that got through; NULL if there was none.';
 COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals, blocked ones included.';
 
+CREATE TABLE findings.vendor_facts (
+    app VARCHAR, fact VARCHAR, name VARCHAR, answer VARCHAR, value VARCHAR, date DATE, age VARCHAR,
+    stated_by VARCHAR, link VARCHAR, source VARCHAR, licence VARCHAR
+);
+COMMENT ON TABLE findings.vendor_facts IS 'What is stated of the apps that were seen and of their vendors: stated, not audited. What has no row is unknown, never a no.';
+COMMENT ON COLUMN findings.vendor_facts.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.vendor_facts.fact IS 'What it is about: mfa, sso, scim, certifications, breach and others.';
+COMMENT ON COLUMN findings.vendor_facts.name IS 'The same for readers.';
+COMMENT ON COLUMN findings.vendor_facts.answer IS 'yes, no, or unknown where somebody looked and found nothing clear.';
+COMMENT ON COLUMN findings.vendor_facts.value IS 'The detail in a few words; NULL if there is none.';
+COMMENT ON COLUMN findings.vendor_facts.date IS 'Day on which it was stated or last checked; NULL if nobody says.';
+COMMENT ON COLUMN findings.vendor_facts.age IS 'On the day of publishing: current, old (24 months or more) or undated.';
+COMMENT ON COLUMN findings.vendor_facts.stated_by IS 'vendor, or whoever else says so.';
+COMMENT ON COLUMN findings.vendor_facts.link IS 'Page that says so, an https address.';
+COMMENT ON COLUMN findings.vendor_facts.source IS 'Where it was taken from.';
+COMMENT ON COLUMN findings.vendor_facts.licence IS 'Terms of that source.';
+
 CREATE TABLE findings.categories (category VARCHAR, name VARCHAR, description VARCHAR);
 COMMENT ON TABLE findings.categories IS 'Categories of the catalogue, one a row.';
 COMMENT ON COLUMN findings.categories.category IS 'Id of the category.';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,6 +71,56 @@ class App:
     """Id of the app that its users are being moved to."""
     sources: tuple[str, ...] = ()
     """Ids of the sources that its hosts come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where facts come from, and what it asks of whoever passes them on."""
+
+    id: str
+    name: str
+    url: str
+    licence: str
+    gives: str
+    snapshot: str = ""
+    terms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is stated of an app; what nobody states is unknown, never a no."""
+
+    app: str
+    fact: str
+    """A key of ``agent.vendor_facts.FACTS``."""
+    answer: str
+    """``yes``, ``no`` or ``unknown``."""
+    value: str
+    """The detail, in a few words; often none."""
+    date: dt.date | None
+    """When it was stated or last checked; None where nobody says."""
+    stated_by: str
+    """``vendor``, or the name of whoever says so."""
+    link: str
+    """The page that says so, an https address."""
+    source: str
+    """Id of the source that it was taken from."""
+
+    def age(self, today: dt.date) -> str:
+        """Tell whether it can be relied on: ``current``, ``old`` or ``undated``.
+
+        >>> told = Fact("slack", "mfa", "yes", "", dt.date(2024, 1, 31), "vendor", "", "")
+        >>> told.age(dt.date(2026, 1, 30)), told.age(dt.date(2026, 1, 31))
+        ('current', 'old')
+        """
+        if self.date is None:
+            return "undated"
+        months = (today.year - self.date.year) * 12 + today.month - self.date.month
+        return "old" if months - (today.day < self.date.day) >= OLD_MONTHS else "current"
+
+
+OLD_MONTHS = 24
+"""A fact of this age or more is shown as old."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import duckdb
 
 from agent import adoption, catalogue, formats, parse
+from agent.catalogue import Vendors
 from agent.errors import Problem, RulesError, nearest
 from agent.model import Format
 
@@ -20,17 +21,19 @@ _Loaded = TypeVar("_Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Formats by name, the catalogue, and what counts as adoption."""
+    """Formats by name, the catalogue, what is stated of vendors, and what counts as adoption."""
 
     formats: Mapping[str, Format]
     catalogue: catalogue.Catalogue
+    vendors: Vendors
     thresholds: adoption.Thresholds
 
 
 def load_rules(extra: Sequence[Path] = ()) -> Rules:
     """Load the shipped rules, and over them those of an operator's folders.
 
-    Such a folder holds ``formats``, ``apps`` or both. Raises RulesError with every problem.
+    Such a folder holds ``formats``, ``apps``, ``vendor_facts`` or several of them. Raises
+    RulesError with every problem.
     """
     problems: list[Problem] = []
 
@@ -44,14 +47,15 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     problems.extend(
         Problem(str(folder), "holds neither apps nor formats; it is no folder of rules.")
         for folder in extra
-        if not any((folder / part).is_dir() for part in ("apps", "formats"))
+        if not any((folder / part).is_dir() for part in ("apps", "formats", "vendor_facts"))
     )
     known = load(lambda: load_formats(extra))
     book = load(lambda: catalogue.load_catalogue(extra=_holding("apps", extra)))
+    vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
-    if problems or known is None or book is None or thresholds is None:
+    if problems or known is None or book is None or vendors is None or thresholds is None:
         raise RulesError(problems)
-    return Rules(known, book, thresholds)
+    return Rules(known, book, vendors, thresholds)
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
@@ -75,9 +79,10 @@ def spelling(host: str) -> str:
 def summary(rules: Rules) -> str:
     """Return how many rules there are."""
     samples = sum(len(one.samples) for one in rules.formats.values())
+    facts = sum(len(own) for own in rules.vendors.facts.values())
     return (
         f"{len(rules.formats)} formats with {samples} samples, {len(rules.catalogue.apps)} apps "
-        f"in {len(rules.catalogue.categories)} categories"
+        f"in {len(rules.catalogue.categories)} categories, {facts} facts on vendors"
     )
 
 

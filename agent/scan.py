@@ -150,4 +150,5 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
         apps=rules.catalogue.apps.values(),
         categories=rules.catalogue.categories.values(),
         format_kinds={name: one.kind for name, one in rules.formats.items()},
+        facts=rules.vendors.rows(datetime.now(UTC).date()),
     )

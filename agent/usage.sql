@@ -288,6 +288,12 @@ ORDER BY ALL;
 
 INSERT INTO findings.categories SELECT * FROM given_category ORDER BY ALL;
 
+INSERT INTO findings.vendor_facts
+SELECT
+    app, fact, name, answer, value, CAST(date AS DATE), age, stated_by, link, source, licence
+FROM given_fact SEMI JOIN findings.apps USING (app)
+ORDER BY app, place;
+
 -- Linear counting: with n of 128 bits set, about -128 ln(1 - n / 128) actors set them. A full
 -- sketch counts as half a bit short of full. Addresses stand for people only where no user is named.
 INSERT INTO findings.hosts_unknown

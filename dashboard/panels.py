@@ -200,6 +200,12 @@ TENANTS = Table("tenants", "Tenants of the app.", most=8, columns=(
     Column("tenant", "Tenant"), Column("people", "People", "people"),
     Column("where", "Departments"), Column("last_seen", "Last seen", "day"),
 ))  # fmt: skip
+FACTS = Table("vendor", "What is stated of the vendor, by whom and when.", most=16, columns=(
+    Column("name", "About"), Column("answer", "Answer"), Column("value", "Detail", width="large"),
+    Column("stated_by", "Stated by"), Column("date", "Date", "day"), Column("age", "Age"),
+    Column("link", "Page", "page"), Column("source", "Taken from"),
+    Column("licence", "Licence"),
+))  # fmt: skip
 ALTERNATIVES = Table("alternatives", "Apps of the same categories.", most=8, columns=(
     Column("name", "App"), Column("status", "Decision"),
     Column("regular_people", "People", "people"), Column("both", "In both", "people"),
@@ -237,6 +243,22 @@ def tenants(store: Store, app: str) -> None:
         st.text("The logs name no tenant of this app.")
         return
     widgets.table([{**row, "where": text.listed(row["departments"], 2)} for row in rows], TENANTS)
+
+
+def due_diligence(store: Store, app: str) -> None:
+    """Show what is stated of an app's vendor, and name what is unknown as unknown."""
+    st.subheader("What is stated of the vendor")
+    rows = queries.vendor_facts(store, app)
+    told = {row["fact"] for row in rows}
+    unknown = [name for fact, name in queries.fact_names(store).items() if fact not in told]
+    st.caption("Stated, not audited; what is 24 months old or more is marked as old.")
+    if rows:
+        widgets.table(rows, FACTS)
+    if unknown:
+        names = ", ".join(text.safe(name) for name in unknown)
+        st.text(f"Unknown, which is not a no: {names}.")
+    elif not rows:
+        st.text("Nothing is recorded of it. Unknown is not a no.")
 
 
 def traffic(store: Store, app: str, week: date) -> None:

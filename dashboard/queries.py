@@ -238,6 +238,24 @@ def app_blocked(store: Store, app: str, week: date) -> Rows:
 
 
 @cached
+def vendor_facts(store: Store, app: str) -> Rows:
+    """Return what is stated of an app's vendor, in the order in which the agent published it."""
+    return rows(
+        store,
+        """SELECT fact, name, answer, value, date, age, stated_by, link, source, licence
+           FROM f.vendor_facts WHERE app = $app ORDER BY rowid""",
+        app=app,
+    )
+
+
+@cached
+def fact_names(store: Store) -> dict[str, str]:
+    """Return the names of everything that is stated of any vendor, by key."""
+    found = rows(store, "SELECT DISTINCT fact, name FROM f.vendor_facts ORDER BY lower(name)")
+    return {row["fact"]: row["name"] for row in found}
+
+
+@cached
 def alternatives(store: Store, app: str, week: date) -> Rows:
     """Return the other apps of an app's categories with their reach and the people in both."""
     return rows(

@@ -23,6 +23,7 @@ MARKS = {
 }
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 _LINK_STARTS = re.compile(r"(?i)(https?\\:|www|\\@)")
+_PAGE = re.compile(r"https://[A-Za-z0-9.-]+(?:/[!-~]*)?")
 _JOINER = "\u2060"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -58,6 +59,15 @@ def cell(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return ", ".join(safe(part) for part in value if part is not None)
     return value
+
+
+def page(value: object) -> str | None:
+    """Return a plain https address, None for anything else that a link might be made of.
+
+    >>> page("https://example.com/trust"), page("javascript:alert(1)"), page("https://a@b.example")
+    ('https://example.com/trust', None, None)
+    """
+    return value if isinstance(value, str) and _PAGE.fullmatch(value) else None
 
 
 def csv_cell(value: object) -> object:

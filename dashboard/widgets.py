@@ -235,7 +235,7 @@ class Column:
     key: str
     title: str
     kind: str = "text"
-    """``text``, ``people``, ``number``, ``share``, ``day``, ``size`` or ``line``."""
+    """``text``, ``people``, ``number``, ``share``, ``day``, ``size``, ``line`` or ``page``."""
     width: str | int | None = None
 
 
@@ -248,6 +248,7 @@ _SAID: dict[str, Callable[[Any], object]] = {
     "day": lambda value: value,
     "size": text.size,
     "line": lambda value: value,
+    "page": text.page,
 }
 
 
@@ -263,6 +264,8 @@ def _config(column: Column) -> object:
             )
         case "day":
             return made.DateColumn(column.title, format="D MMM YYYY", width=width)
+        case "page":
+            return made.LinkColumn(column.title, display_text="open", width=width)
         case "line":
             return made.AreaChartColumn(column.title, y_min=0, y_max=100, width=width)
         case _:

@@ -22,6 +22,7 @@ FLOW = (
     "agent.show",
     "agent.intake",
     "agent.reading",
+    "agent.telling",
     "agent.rulebook",
 )
 """What brings stages together; each may use the rooms that stand after it, and every stage."""
@@ -37,7 +38,7 @@ CELLARS = {
         "what an operator's files say is understood before anybody is placed",
     ),
     "agent.catalogue": (
-        "shelves layout entries rule_file host_names",
+        "shelves layout entries vendor_facts rule_file host_names",
         "to read rules and name every fault takes three times the room of a look-up",
     ),
     "agent.adoption": (

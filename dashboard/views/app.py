@@ -50,3 +50,4 @@ with right:
     panels.traffic(store, head["app"], week)
     panels.tenants(store, head["app"])
 panels.hosts(store, head["app"])
+panels.due_diligence(store, head["app"])
