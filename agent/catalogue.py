@@ -108,8 +108,8 @@ def load_catalogue(
 ) -> Catalogue:
     """Read a rules folder (the shipped one by default) and every operator's folder after it.
 
-    An app of a later folder takes the place of the app with the same id. Raises RulesError with
-    every problem of every file.
+    An app of a later folder takes the place of the app with the same id, and a host of a later
+    folder is its app's alone. Raises RulesError with every problem of every file.
     """
     reader = ShelfReader()
     if folder is None:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -175,6 +175,24 @@ def explain(
         _print(rows)
     else:
         _write(map(_plain, said))
+
+
+@app.command()
+def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Give all history the meaning of today's rules, and tell what that changed; read no log.
+
+    New, gone and renamed findings are told with the rule behind each. What was counted without
+    persons, because no rule knew it, stays with the unknown hosts: scan those logs into a new
+    store to have its past too. A scan does the same by itself when rules have changed.
+
+    Example: sundial reclassify --store sundial-store --rules my-rules
+    """
+    changes = flow.reclassify(store, rulebook.load_rules(rules or ()))
+    if json_lines:
+        _print(asdict(change) for change in changes)
+    else:
+        _write(_plain(change) for change in changes)
+    talk.print(f"{len(changes) or 'No'} changes. Findings: {store / 'findings.duckdb'}.")
 
 
 @app.command()

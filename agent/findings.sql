@@ -191,7 +191,7 @@ COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both.';
 
 CREATE TABLE findings.hosts_unknown (
     host VARCHAR, department VARCHAR, people INTEGER, requests BIGINT, blocked BIGINT,
-    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE
+    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE, app VARCHAR
 );
 COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
@@ -203,6 +203,7 @@ COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; N
 COMMENT ON COLUMN findings.hosts_unknown.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request.';
 COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.app IS 'App that a newer catalogue says it is, with no persons known of this time; NULL if still unknown.';
 
 CREATE TABLE findings.changes (
     kind VARCHAR, week DATE, app VARCHAR, department VARCHAR, stage VARCHAR, people INTEGER,

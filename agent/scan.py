@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from agent import adoption, files, intake, parse, people, reading, rollup, rulebook, store
+from agent import adoption, files, intake, parse, people, reading, relabel, rollup, rulebook, store
 from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
@@ -58,12 +58,39 @@ def scan(
                 report=report,
             ).read_all(logs)
         report.tell("publishing")
-        kept.relabel(rules.catalogue.version, rules.catalogue.match)
+        report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
         kept.publish(lambda con: _derive(con, rules))
     report.seconds = time.monotonic() - began
     return report
+
+
+def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
+    """Give the history in a store the meaning of these rules, publish it, return what changed.
+
+    No log is read. Raises StoreError where there is no store.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    with closing(store.Store(folder)) as kept:
+        changes = _relabel(kept, rules)
+        kept.publish(lambda con: _derive(con, rules))
+    return changes
+
+
+def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
+    """Relabel history where the catalogue is another one than at the scan before."""
+    book = rules.catalogue
+    if kept.setting("catalogue") == book.version:
+        return []
+    with kept.transaction() as con:
+        changes = relabel.relabel(con, book.match)
+    met = kept.con.execute("SELECT DISTINCT app FROM host WHERE app <> ''").fetchall()
+    changes += relabel.renamed(kept.setting("names"), book.apps, (app for (app,) in met))
+    kept.set("names", relabel.names(book.apps))
+    kept.set("catalogue", book.version)
+    return changes
 
 
 def _who(asked: Settings, folder: Path, report: intake.Report) -> _Who:

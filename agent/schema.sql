@@ -5,6 +5,7 @@
 
 CREATE TABLE IF NOT EXISTS source (source_id INTEGER PRIMARY KEY, source VARCHAR NOT NULL UNIQUE);
 
+-- A host that is in no entry any more keeps its row, with an empty app: the entry may come back.
 CREATE TABLE IF NOT EXISTS host (
     host_id INTEGER PRIMARY KEY, host VARCHAR NOT NULL UNIQUE, app VARCHAR NOT NULL,
     signal VARCHAR NOT NULL, evidence VARCHAR NOT NULL, tenant VARCHAR, rule VARCHAR NOT NULL
@@ -29,6 +30,10 @@ CREATE TABLE IF NOT EXISTS unknown_usage (
     address_bits UHUGEINT NOT NULL,
     first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL, tail_of INTEGER
 );
+
+-- Folded hosts of unknown_usage that the catalogue knows by now. What they did before was counted
+-- without persons, so it stays where it is.
+CREATE TABLE IF NOT EXISTS claimed (host VARCHAR PRIMARY KEY, app VARCHAR NOT NULL, rule VARCHAR NOT NULL);
 
 CREATE TABLE IF NOT EXISTS presence (
     day DATE NOT NULL, actor_id INTEGER NOT NULL, source_id INTEGER NOT NULL,

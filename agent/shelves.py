@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class ShelfReader:
         self._trims: dict[str, tuple[str, ...]] = {}
         self._files: dict[str, RuleFile] = {}
         self._content: dict[str, object] = {}
+        self._folder: dict[str, str] = {}
+        """App id to the folder that its entry is from, as messages call it."""
 
     def read(self, folder: Traversable | Path, where: str) -> None:
         """Read one folder: categories.toml where there is one, then every apps/<category>.toml.
@@ -77,11 +79,11 @@ class ShelfReader:
         for file in sorted(drawer.iterdir(), key=lambda entry: entry.name):
             if file.name.endswith(".toml"):
                 page = RuleFile(f"{where}/apps/{file.name}", self._problems)
-                self._read_apps(page, file, here)
+                self._read_apps(page, file, here, where)
 
     def shelves(self) -> Shelves:
         """Return what was read. Raises RulesError with every problem of every folder."""
-        self._check_owners()
+        self._settle_owners()
         if self._problems:
             raise RulesError(self._problems)
         content = [
@@ -117,7 +119,9 @@ class ShelfReader:
             else:
                 file.say(place, unknown_key(key, _CUSTOM_SIGNALS))
 
-    def _read_apps(self, file: RuleFile, path: Traversable | Path, here: dict[str, str]) -> None:
+    def _read_apps(
+        self, file: RuleFile, path: Traversable | Path, here: dict[str, str], folder: str
+    ) -> None:
         """Read the apps of one category; ``here`` holds the file of each id of this folder."""
         category = path.name.removesuffix(".toml")
         if category not in self._categories:
@@ -134,16 +138,32 @@ class ShelfReader:
                 file.say(app_id, f"this id is taken in {here[app_id]}; ids are unique")
             else:
                 here[app_id] = file.where
+                self._folder[app_id] = folder
                 entry = reader.entry(app_id, table)
                 self._apps[app_id], self._trims[app_id] = entry.app, entry.trim
                 self._files[app_id], self._content[app_id] = file, [category, table]
 
-    def _check_owners(self) -> None:
+    def _settle_owners(self) -> None:
+        """Give each host to one app: of two folders the later has it, of one neither may."""
+        order = {folder: place for place, folder in enumerate(dict.fromkeys(self._folder.values()))}
         owners: dict[str, str] = {}
-        for app in self._apps.values():
+        for app in sorted(self._apps.values(), key=lambda app: order[self._folder[app.id]]):
             for host in dict.fromkeys([*(host for host, _ in app.hosts), *app.tenant_under]):
-                other = owners.setdefault(host, app.id)
-                if other != app.id:
-                    where = self._files[other].where
-                    message = f'"{host}" belongs to {other} ({where}); one app a host'
-                    self._files[app.id].say(app.id, message)
+                other = owners.get(host, app.id)
+                owners[host] = app.id
+                if other == app.id:
+                    continue
+                if self._folder[other] != self._folder[app.id]:
+                    self._apps[other] = _without(self._apps[other], host)
+                    continue
+                where = self._files[other].where
+                message = f'"{host}" belongs to {other} ({where}); one app a host'
+                self._files[app.id].say(app.id, message)
+
+
+def _without(app: App, host: str) -> App:
+    return replace(
+        app,
+        hosts=tuple((own, signal) for own, signal in app.hosts if own != host),
+        tenant_under=tuple(own for own in app.tenant_under if own != host),
+    )

@@ -21,7 +21,6 @@ import duckdb
 import pyarrow as pa
 
 from agent.errors import Problem, StoreError
-from agent.model import Match
 from agent.sql import THREADS, lent, script, sections
 
 SCHEMA = "1"
@@ -153,6 +152,9 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
+        if "claimed" not in self._tables():  # a store from before history told what it claims
+            with self.transaction() as con:
+                run(con, script("schema.sql"))
 
     def _tables(self) -> set[str]:
         return {
@@ -231,20 +233,6 @@ class Store:
             for sql in sections("store.sql").values():
                 run(con, sql)
 
-    def relabel(self, version: str, match: Callable[[str], Match]) -> None:
-        """Give the hosts that were met before the meaning that a new catalogue gives them."""
-        if self.setting("catalogue") == version:
-            return
-        rows = self.con.execute(f"SELECT host, {', '.join(_MEANING)} FROM host").fetchall()
-        with self.transaction() as con:
-            for host, *old in rows:
-                found = match(host)
-                new = [getattr(found, name) for name in _MEANING]
-                if found.app is not None and new != old:
-                    news = ", ".join(f"{name} = ?" for name in _MEANING)
-                    run(con, f"UPDATE host SET {news} WHERE host = ?", [*new, host])
-        self.set("catalogue", version)
-
     def publish(self, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> Path:
         """Write findings.duckdb anew with ``derive`` and swap it in; readers see old or new."""
         target = self.folder / "findings.duckdb"
@@ -270,10 +258,6 @@ class Store:
             run(self.con, "DETACH findings")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
-
-
-_MEANING = ("app", "signal", "evidence", "tenant", "rule")
-"""What the catalogue says of a host."""
 
 
 def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:

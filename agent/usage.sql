@@ -28,7 +28,7 @@ FROM (
 
 CREATE OR REPLACE TEMP TABLE app_no AS
 SELECT app, CAST(row_number() OVER (ORDER BY app) AS INTEGER) AS app_no
-FROM (SELECT DISTINCT app FROM host WHERE app IS NOT NULL);
+FROM (SELECT DISTINCT app FROM host WHERE app <> '');
 
 CREATE OR REPLACE TEMP TABLE purpose AS
 SELECT *, CAST(row_number() OVER (ORDER BY app, signal, evidence) AS INTEGER) AS purpose_no
@@ -265,7 +265,7 @@ SELECT
     host, app, signal, evidence, tenant, rule,
     sum(requests), sum(blocked), min(day), max(day)
 FROM usage JOIN host USING (host_id)
-WHERE app IS NOT NULL
+WHERE app <> ''
 GROUP BY ALL
 ORDER BY ALL;
 
@@ -296,14 +296,43 @@ ORDER BY app, place;
 
 -- Linear counting: with n of 128 bits set, about -128 ln(1 - n / 128) actors set them. A full
 -- sketch counts as half a bit short of full. Addresses stand for people only where no user is named.
+-- Hosts that are in no entry any more have persons, and are unknown like the others.
 INSERT INTO findings.hosts_unknown
+WITH unknown AS (
+    SELECT
+        host,
+        coalesce(nullif(department, ''), '(unknown)') AS department,
+        round(-128 * ln(1 - least(bit_count(CAST(
+            coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits)) AS BIT)), 127.5) / 128))
+            AS people,
+        sum(requests) AS requests, sum(blocked) AS blocked,
+        sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
+        min(day) AS first_seen, max(day) AS last_seen
+    FROM unknown_usage
+    GROUP BY ALL
+),
+forgotten AS (
+    SELECT
+        host, department,
+        count(DISTINCT CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END)
+            AS people,
+        sum(requests) AS requests, sum(blocked) AS blocked,
+        sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
+        min(day) AS first_seen, max(day) AS last_seen
+    FROM usage
+    JOIN host USING (host_id)
+    JOIN outside USING (actor_id)
+    LEFT JOIN inside
+        ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
+        AND usage.day < inside.valid_to
+    JOIN department_no ON department_no.dept = coalesce(inside.dept, outside.dept)
+    WHERE app = ''
+    GROUP BY host, department
+)
 SELECT
-    host,
-    coalesce(nullif(department, ''), '(unknown)') AS department,
-    round(-128 * ln(1 - least(bit_count(CAST(
-        coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits)) AS BIT)), 127.5) / 128)),
-    sum(requests), sum(blocked), sum(bytes_out), sum(bytes_in), min(day), max(day)
-FROM unknown_usage
+    host, department, CAST(sum(people) AS INTEGER), sum(requests), sum(blocked),
+    sum(bytes_out), sum(bytes_in), min(first_seen), max(last_seen), claimed.app
+FROM (FROM unknown UNION ALL FROM forgotten) LEFT JOIN claimed USING (host)
 GROUP BY ALL
 ORDER BY ALL;
 

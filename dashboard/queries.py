@@ -322,7 +322,7 @@ def unknown_hosts(store: Store) -> Rows:
              sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
              sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
              min(first_seen) AS first_seen, max(last_seen) AS last_seen
-           FROM f.hosts_unknown GROUP BY host
+           FROM f.hosts_unknown WHERE app IS NULL GROUP BY host
            ORDER BY people DESC, reach DESC, requests DESC, host LIMIT $most""",
         most=MOST_HOSTS,
     )

@@ -467,9 +467,21 @@ def test_an_operators_folder_adds_and_overrides(tmp_path: Path) -> None:
     assert catalogue.version != shipped().version
 
 
-def test_an_operators_host_must_not_be_another_apps(tmp_path: Path) -> None:
+def test_an_operators_host_is_theirs_also_when_ours_names_it_later(tmp_path: Path) -> None:
+    """What somebody wrote for a host survives an upgrade that brings the same host."""
     apps = {"team_messaging.toml": ENTRY.format(id="house_chat", host="slack.com")}
-    with pytest.raises(RulesError, match="belongs to slack"):
+    catalogue = load_catalogue(extra=[write_rules(tmp_path / "own", apps, categories=None)])
+    assert catalogue.match("acme.slack.com").app == "house_chat"
+    assert catalogue.match("files.slack.com").app == "slack"  # the longest suffix, as ever
+    assert "slack.com" not in dict(catalogue.apps["slack"].hosts)
+
+
+def test_of_one_folder_no_two_apps_have_a_host(tmp_path: Path) -> None:
+    apps = {
+        "team_messaging.toml": ENTRY.format(id="house_chat", host="chat.example.com")
+        + ENTRY.format(id="other_chat", host="chat.example.com")
+    }
+    with pytest.raises(RulesError, match="belongs to house_chat"):
         load_catalogue(extra=[write_rules(tmp_path / "own", apps, categories=None)])
 
 
