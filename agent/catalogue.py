@@ -17,7 +17,7 @@ from pathlib import Path
 from agent import host_names
 from agent.errors import Problem, RulesError
 from agent.layout import entry_text, file_text
-from agent.model import App, Fact, Match, Signal, Source
+from agent.model import App, Evidence, Fact, Match, Signal, Source
 from agent.shelves import Category, ShelfReader, Shelves
 from agent.vendor_facts import FACTS, read_facts, read_sources
 
@@ -65,6 +65,7 @@ class Catalogue:
         self.categories: Mapping[str, Category] = shelves.categories
         self.version = shelves.version
         self._labels = shelves.labels
+        self._not_tenants = shelves.not_tenants
         self._rules = {
             suffix: rule
             for app in shelves.apps.values()
@@ -100,6 +101,21 @@ class Catalogue:
 
     fold = staticmethod(host_names.fold)
     """How a host that is in no entry is kept."""
+
+    def place(self, fold: str) -> tuple[str, str, str]:
+        """Return domain, kind and label of an unknown host, as ``fold`` gave it.
+
+        The kind is ``machine`` (made by a machine, or loaded by pages), ``api``, ``site`` (www and
+        the like), ``tenant`` for any other readable label, and ``site`` where there is no label.
+        """
+        domain, label = host_names.domain_of(fold)
+        signal = self._labels.get(_mask(label)) if label else None
+        if label == "*" or (signal and signal.evidence is Evidence.EMBEDDED):
+            return domain, "machine", label
+        if signal is not None:
+            return domain, "api", label
+        own = not label or {label, _mask(label)} & self._not_tenants
+        return domain, "site" if own else "tenant", label
 
 
 def load_catalogue(

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent import demo as demo_company
-from agent import intake, rulebook, telling
+from agent import intake, own_rules, rulebook, telling
 from agent import scan as flow
 from agent import show as showing
 from agent.errors import Problem, RulesError, SundialError
@@ -114,7 +114,7 @@ def scan(
         timezone=timezone or settings.timezone,
         format=format_name,
     )
-    book = rulebook.load_rules(rules or ())
+    book = rulebook.load_rules(own_rules.folders(store, rules))
     with _progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
     for line in (*report.notes, *report.problems):
@@ -152,6 +152,7 @@ def explain(
     hosts: Annotated[
         list[str] | None, typer.Argument(help="Host names; none: read them from standard input.")
     ] = None,
+    store: Store = _STORE,
     rules: RulesFolders = None,
     json_lines: Json = False,
 ) -> None:
@@ -162,7 +163,7 @@ def explain(
 
     Example: sundial explain acme.slack.com
     """
-    book = rulebook.load_rules(rules or ())
+    book = rulebook.load_rules(own_rules.folders(store, rules))
     today = datetime.now(UTC).date()
     if hosts is None or len(hosts) > 1:
         names = hosts or (line.strip() for line in sys.stdin)
@@ -187,12 +188,105 @@ def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Js
 
     Example: sundial reclassify --store sundial-store --rules my-rules
     """
-    changes = flow.reclassify(store, rulebook.load_rules(rules or ()))
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    changes = flow.reclassify(store, book)
     if json_lines:
         _print(asdict(change) for change in changes)
     else:
         _write(_plain(change) for change in changes)
-    talk.print(f"{len(changes) or 'No'} changes. Findings: {store / 'findings.duckdb'}.")
+    many = "1 change" if len(changes) == 1 else f"{len(changes) or 'No'} changes"
+    talk.print(f"{many}. Findings: {store / 'findings.duckdb'}.")
+
+
+register = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+app.add_typer(register, name="catalogue")
+
+
+@register.callback(invoke_without_command=True)
+def catalogue(
+    context: typer.Context,
+    category: Annotated[str | None, typer.Option(help="Only this category, by id or name.")] = None,
+    signal: Annotated[
+        str | None, typer.Option(help="Only apps with a host of this signal, as upload.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Only apps with this in a name, vendor or host.")
+    ] = None,
+    *,
+    count: Annotated[bool, typer.Option("--count", help="Count them by category.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")
+    ] = False,
+    json_lines: Json = False,
+    store: Store = _STORE,
+    rules: RulesFolders = None,
+) -> None:
+    """List the apps of the catalogue, count or export them; add one; see what is missing.
+
+    Example: sundial catalogue --category team_messaging --signal webhook
+    """
+    if context.invoked_subcommand is not None:
+        return
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    telling.check_filters(book, category, signal)
+    apps = list(telling.chosen(book, category, signal, text))
+    if count:
+        rows = list(telling.counts(book, apps))
+        _print(rows) if json_lines else _write(f"{row['apps']:>6}  {row['name']}" for row in rows)
+    elif json_lines:
+        _print(telling.register(book, apps))
+    elif as_csv:
+        _write(telling.csv_lines(telling.register(book, apps)))
+    else:
+        _write(_plain(line) for line in telling.listed(apps))
+        talk.print(f"{len(apps)} apps. 'sundial explain HOST' tells all about one.")
+
+
+@register.command("add")
+def catalogue_add(
+    domains: Annotated[list[str], typer.Argument(help="Hosts where people work in it.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name, as people know it.")],
+    category: Annotated[str, typer.Option(help="Id of its category.")],
+    vendor: Annotated[str, typer.Option(help="Who makes it; else its name.")] = "",
+    homepage: Annotated[str, typer.Option(help="https address; else the first domain.")] = "",
+    audience: Annotated[str, typer.Option(help="business, personal or both.")] = "business",
+    app_id: Annotated[str, typer.Option("--id", help="Its id; else made of the name.")] = "",
+    store: Store = _STORE,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Your folder of rules; else that of the store.")
+    ] = None,
+) -> None:
+    """Write an app into your own rules, where it is over ours and no upgrade touches it.
+
+    Example: sundial catalogue add ledgerly.example --name Ledgerly --category project_task
+    """
+    folder = rules or store / "rules"
+    table = {
+        "id": app_id, "name": name, "vendor": vendor or name, "audience": audience,
+        "homepage": homepage or f"https://{rulebook.spelling(domains[0])}",
+        "domains": domains,
+    }  # fmt: skip
+    over = own_rules.folders(store, [folder] if rules else None)
+    talk.print(_plain(own_rules.add(folder, over, category, table)))
+    talk.print(f"'sundial reclassify --store {store}' gives the history in a store its name.")
+
+
+@register.command("unknown")
+def catalogue_unknown(
+    store: Store = _STORE,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many to print.")] = 20,
+    json_lines: Json = False,
+) -> None:
+    """List the domains that no app claims, those that look most like a service first, with why.
+
+    Example: sundial catalogue unknown --store sundial-store
+    """
+    rows = flow.unknown_queue(store, most)
+    if json_lines:
+        _print(rows)
+        return
+    _write(_plain(f"{row['points']:>3}  {row['domain']}: {row['why']}") for row in rows)
 
 
 @app.command()
@@ -240,7 +334,7 @@ def check(
 
     Example: sundial check --rules my-rules --fix
     """
-    for told in (line for folder in rules or () if fix for line in rulebook.tidy(folder)):
+    for told in (line for folder in rules or () if fix for line in own_rules.tidy(folder)):
         talk.print(_plain(told))
     try:
         book = rulebook.load_rules(rules or ())

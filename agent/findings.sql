@@ -205,6 +205,26 @@ COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request
 COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
 COMMENT ON COLUMN findings.hosts_unknown.app IS 'App that a newer catalogue says it is, with no persons known of this time; NULL if still unknown.';
 
+CREATE TABLE findings.unknown_queue (
+    domain VARCHAR, points INTEGER, why VARCHAR, hosts VARCHAR[], people INTEGER,
+    departments VARCHAR[], requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
+    weeks INTEGER, first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know, those that look most like a service first.';
+COMMENT ON COLUMN findings.unknown_queue.domain IS 'Domain as somebody registered it.';
+COMMENT ON COLUMN findings.unknown_queue.points IS 'How much it looks like a service that people work in; rules/queue.toml says what counts.';
+COMMENT ON COLUMN findings.unknown_queue.why IS 'What the points are for, in words.';
+COMMENT ON COLUMN findings.unknown_queue.hosts IS 'Hosts to sign in at or to work in, at most three.';
+COMMENT ON COLUMN findings.unknown_queue.people IS 'People or addresses behind the requests, estimated, departments added up.';
+COMMENT ON COLUMN findings.unknown_queue.departments IS 'Departments when the lines were read, most people first.';
+COMMENT ON COLUMN findings.unknown_queue.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.unknown_queue.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.unknown_queue.bytes_out IS 'Bytes from the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.unknown_queue.bytes_in IS 'Bytes to the clients; NULL where no log says.';
+COMMENT ON COLUMN findings.unknown_queue.weeks IS 'Weeks with a request.';
+COMMENT ON COLUMN findings.unknown_queue.first_seen IS 'First day with a request.';
+COMMENT ON COLUMN findings.unknown_queue.last_seen IS 'Last day with a request.';
+
 CREATE TABLE findings.changes (
     kind VARCHAR, week DATE, app VARCHAR, department VARCHAR, stage VARCHAR, people INTEGER,
     covered_people INTEGER, first_week DATE, weeks_since_first INTEGER

@@ -13,6 +13,7 @@ _HOST = re.compile(
     r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]*[a-z0-9]",
 )
 _HUMAN = re.compile(r"(?=.{1,15}$)[a-z]+(?:-[a-z]+)*-?[0-9]{0,2}")
+_EXAMPLES = frozenset({"example.com", "example.net", "example.org"})
 _UNPRONOUNCEABLE = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}")
 _NOT_INTERNET = frozenset(
     "arpa corp domain example home internal intranet invalid lan local localdomain localhost "
@@ -53,6 +54,23 @@ def fold(host: str) -> str | None:
     if not label:
         return f"*.{registrable}" if folded else registrable
     return f"{label if _is_human(label) else '*'}.{registrable}"
+
+
+def domain_of(fold_of: str) -> tuple[str, str]:
+    """Split what ``fold`` gave into the domain that somebody registered and the label before it.
+
+    >>> domain_of("app.news.co.uk"), domain_of("news.co.uk"), domain_of("*.news.co.uk")
+    (('news.co.uk', 'app'), ('news.co.uk', ''), ('news.co.uk', '*'))
+    >>> domain_of("ledger.example.net")
+    ('ledger.example.net', '')
+    """
+    name = fold_of.removeprefix("*.")
+    domain = _look_up(name)
+    label = "*" if fold_of.startswith("*.") else name.removesuffix(domain).rstrip(".")
+    # Nobody can register these (RFC 2606): below them, examples are told apart by their label.
+    if domain in _EXAMPLES and label not in {"", "*"}:
+        return name, ""
+    return domain or name, label
 
 
 def _is_human(label: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 import duckdb
 
-from agent import adoption, catalogue, formats, parse
+from agent import adoption, catalogue, formats, parse, unknown
 from agent.catalogue import Vendors
 from agent.errors import Problem, RulesError, nearest
 from agent.model import Format
@@ -21,12 +20,13 @@ _Loaded = TypeVar("_Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Formats by name, the catalogue, what is stated of vendors, and what counts as adoption."""
+    """All that is known: formats by name, apps, vendors, and the numbers that judgements need."""
 
     formats: Mapping[str, Format]
     catalogue: catalogue.Catalogue
     vendors: Vendors
     thresholds: adoption.Thresholds
+    ranking: unknown.Ranking
 
 
 def load_rules(extra: Sequence[Path] = ()) -> Rules:
@@ -53,9 +53,10 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     book = load(lambda: catalogue.load_catalogue(extra=_holding("apps", extra)))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
-    if problems or known is None or book is None or vendors is None or thresholds is None:
+    ranking = load(unknown.load_ranking)
+    if problems or not (known and book and vendors and thresholds and ranking):
         raise RulesError(problems)
-    return Rules(known, book, vendors, thresholds)
+    return Rules(known, book, vendors, thresholds, ranking)
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
@@ -90,32 +91,6 @@ def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
         return parse.check_samples(con, rules.formats.values())
-
-
-def tidy(folder: Path) -> list[Problem]:
-    """Put the app entries of a folder into their one layout; say what was changed, what left.
-
-    A file with comments is left as it is, since they would be lost.
-    """
-    told = []
-    for file in sorted((folder / "apps").glob("*.toml")):
-        try:
-            text = file.read_text(encoding="utf-8")
-            tables = tomllib.loads(text)
-            made = catalogue.file_text(tables)
-            if made == text or not all(isinstance(table, dict) for table in tables.values()):
-                continue
-            if any(line.lstrip().startswith("#") for line in text.splitlines()):
-                told.append(Problem(str(file), "has comments; left as it is."))
-                continue
-            file.write_text(made, encoding="utf-8")
-        except OSError as error:
-            told.append(Problem(str(file), f"cannot be laid out: {error.strerror}."))
-        except ValueError:
-            continue  # 'check' has said what is wrong with it
-        else:
-            told.append(Problem(str(file), "laid out anew."))
-    return told
 
 
 def _holding(part: str, folders: Sequence[Path]) -> list[Path]:

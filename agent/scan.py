@@ -9,10 +9,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from agent import adoption, files, intake, parse, people, reading, relabel, rollup, rulebook, store
+from agent import (
+    adoption,
+    files,
+    intake,
+    parse,
+    people,
+    reading,
+    relabel,
+    rollup,
+    rulebook,
+    store,
+    unknown,
+)
 from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
@@ -77,6 +90,20 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         changes = _relabel(kept, rules)
         kept.publish(lambda con: _derive(con, rules))
     return changes
+
+
+def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
+    """Return the first rows of the published ``unknown_queue``.
+
+    Raises StoreError where nothing is published.
+    """
+    published = folder / "findings.duckdb"
+    if not published.exists():
+        raise StoreError(Problem(str(folder), "holds no findings; scan logs into it first."))
+    with closing(duckdb.connect(str(published), read_only=True)) as con:
+        found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
@@ -179,3 +206,4 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
         format_kinds={name: one.kind for name, one in rules.formats.items()},
         facts=rules.vendors.rows(datetime.now(UTC).date()),
     )
+    unknown.publish(con, rules.ranking, rules.catalogue.place)

@@ -40,6 +40,8 @@ class Shelves:
     categories: Mapping[str, Category]
     labels: Mapping[str, Signal]
     """Labels of any app's hosts that tell a signal of their own, # for digits."""
+    not_tenants: frozenset[str]
+    """Labels that are the vendor's own, whoever's host it is."""
     version: str
     """A short digest of the content, the same wherever the same rules are read."""
 
@@ -94,7 +96,8 @@ class ShelfReader:
         ]
         text = json.dumps(content, sort_keys=True)
         version = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-        return Shelves(self._apps, self._trims, self._categories, self._labels, version)
+        words = frozenset(self._not_tenants)
+        return Shelves(self._apps, self._trims, self._categories, self._labels, words, version)
 
     def _read_categories(self, file: RuleFile, tables: dict[str, object]) -> None:
         self._not_tenants.update(file.labels(tables.pop("not_tenants", []), "not_tenants"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from agent import rulebook
 from agent.catalogue import FACTS
-from agent.model import App, Match, Signal
+from agent.errors import Problem, RulesError, nearest
+from agent.model import App, Evidence, Match, Signal
 from agent.rulebook import Rules
 
 Row = dict[str, Any]
@@ -31,6 +35,9 @@ _WHY = {
     Signal.PUSH: "idle programs keep it open",
 }
 _MOST_NEIGHBOURS = 6
+_A_FEW = 3
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the start of a formula."""
 
 
 def answer(rules: Rules, raw: str) -> Row:
@@ -203,3 +210,65 @@ def _filed(rules: Rules, app: App, category: str) -> bool:
     named = category.casefold()
     shelves = (rules.catalogue.categories[shelf] for shelf in app.categories)
     return any(named in {shelf.id, shelf.name.casefold()} for shelf in shelves)
+
+
+def check_filters(rules: Rules, category: str | None, signal: str | None) -> None:
+    """Raise RulesError for a category or signal that does not exist."""
+    problems = []
+    shelves = rules.catalogue.categories
+    if category is not None and not any(
+        category.casefold() in {shelf.id, shelf.name.casefold()} for shelf in shelves.values()
+    ):
+        cure = nearest(category, shelves) or " 'sundial catalogue --count --json' names them."
+        problems.append(Problem("--category", f'"{category}" is no category.{cure}'))
+    if signal is not None and signal not in set(Signal):
+        cure = nearest(signal, Signal) or f" There are {', '.join(Signal)}."
+        problems.append(Problem("--signal", f'"{signal}" is no signal.{cure}'))
+    if problems:
+        raise RulesError(problems)
+
+
+def counts(rules: Rules, apps: Iterable[App]) -> Iterator[Row]:
+    """Yield how many apps are filed under each category, then all of them."""
+    filed = Counter(app.categories[0] for app in apps)
+    for shelf in rules.catalogue.categories.values():
+        if filed[shelf.id]:
+            yield {"category": shelf.id, "name": shelf.name, "apps": filed[shelf.id]}
+    yield {"category": None, "name": "in all", "apps": filed.total()}
+
+
+def listed(apps: Iterable[App]) -> Iterator[str]:
+    """Yield one line an app: id, name, category and the hosts that show use."""
+    for app in apps:
+        used = [host for host, signal in app.hosts if signal.evidence is Evidence.USE]
+        more = f" and {len(used) - _A_FEW} more" if len(used) > _A_FEW else ""
+        gone = f" (now {app.successor})" if app.successor else ""
+        hosts = ", ".join(used[:_A_FEW]) + more
+        yield f"{app.id:<28} {app.name}{gone}: {app.categories[0]}; {hosts}"
+
+
+def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield rows as lines of CSV, the header first; no cell is one that a spreadsheet would run."""
+    for place, row in enumerate(rows):
+        if not place:
+            yield _csv(row)
+        yield _csv([_cell(value) for value in row.values()])
+
+
+def _csv(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    match value:
+        case dict():
+            said = " ".join(f"{host}={key}" for key, hosts in value.items() for host in hosts)
+        case list():
+            said = "; ".join(map(str, value))
+        case None:
+            said = ""
+        case _:
+            said = str(value)
+    return f"'{said}" if said.startswith(_FORMULA) else said

@@ -329,6 +329,18 @@ def unknown_hosts(store: Store) -> Rows:
 
 
 @cached
+def unknown_queue(store: Store) -> Rows:
+    """Return the domains that no app claims, those that look most like a service first."""
+    return rows(
+        store,
+        """SELECT domain, points, why, people, departments, requests, bytes_out,
+             first_seen, last_seen
+           FROM f.unknown_queue ORDER BY rowid LIMIT $most""",
+        most=MOST_HOSTS,
+    )
+
+
+@cached
 def coverage_history(store: Store) -> Rows:
     """Return how far the logs saw into each department in each week that ``weeks`` names."""
     return rows(

@@ -23,6 +23,7 @@ FLOW = (
     "agent.intake",
     "agent.reading",
     "agent.telling",
+    "agent.own_rules",
     "agent.rulebook",
 )
 """What brings stages together; each may use the rooms that stand after it, and every stage."""

@@ -19,6 +19,15 @@ HOSTS = Table("unknown-hosts", "Hosts outside the catalogue.", most=18, columns=
     Column("last_seen", "Last seen", "day"),
 ))  # fmt: skip
 
+QUEUE = Table("unknown-queue", "Unknown domains that look like a service.", most=10, columns=(
+    Column("domain", "Domain", width="medium"),
+    Column("points", "Points", "number", width="small"),
+    Column("why", "Why", width="large"),
+    Column("people", "People", "people", width="small"),
+    Column("where", "Which departments", width="medium"),
+    Column("first_seen", "First seen", "day"),
+))  # fmt: skip
+
 st.title("What do people use that the catalogue does not know?", anchor=False)
 store = widgets.open_store()
 rows = queries.unknown_hosts(store)
@@ -36,6 +45,13 @@ st.text(
     f"{most}{text.some(len(rows), 'host')} outside the catalogue, {text.number(len(wide))} of them "
     f"used in more than one department.{furthest if far['reach'] else ''}"
 )
+queue = queries.unknown_queue(store)
+if queue:
+    st.subheader("Which of them look like a service")
+    named = [{**row, "where": text.listed(row["departments"], 2)} for row in queue]
+    widgets.table(named, QUEUE)
+    st.caption("To name one: sundial catalogue add DOMAIN, with --name and --category.")
+    st.subheader("All hosts")
 asked = st.sidebar.text_input("Host contains", key="host", bind="query-params") or ""
 widest = max(row["reach"] for row in rows)
 least = min(1, widest)
