@@ -194,7 +194,7 @@ HOSTS = Table("hosts", "Hosts of the app with their signal.", most=10, columns=(
     Column("host", "Host"), Column("signal", "Signal"), Column("evidence", "Evidence"),
     Column("requests", "Requests", "number"), Column("blocked", "Blocked", "number"),
     Column("tenant", "Tenant"), Column("first_seen", "First seen", "day"),
-    Column("last_seen", "Last seen", "day"),
+    Column("last_seen", "Last seen", "day"), Column("rule", "Rule"),
 ))  # fmt: skip
 TENANTS = Table("tenants", "Tenants of the app.", most=8, columns=(
     Column("tenant", "Tenant"), Column("people", "People", "people"),
@@ -231,7 +231,11 @@ def map_twin(cells: Rows, names: Mapping[str, str]) -> None:
 def hosts(store: Store, app: str) -> None:
     """Show what an app's hosts prove: use by people, use by machines, or no use."""
     st.subheader("Which hosts, and what they prove")
-    st.caption("Only use counts towards a stage. Machine and embedded requests prove no person.")
+    version = text.md(queries.meta(store).get("catalogue_version", "–"))
+    st.caption(
+        "Only use counts towards a stage. Machine and embedded requests prove no person. "
+        f"Rules are those of catalogue {version}."
+    )
     widgets.table(queries.app_hosts(store, app), HOSTS)
 
 

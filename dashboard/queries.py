@@ -188,7 +188,7 @@ def app_hosts(store: Store, app: str) -> Rows:
     """Return the hosts of an app with what each proves, use first, then by requests."""
     return rows(
         store,
-        """SELECT host, signal, evidence, tenant, requests, blocked, first_seen, last_seen
+        """SELECT host, signal, evidence, tenant, rule, requests, blocked, first_seen, last_seen
            FROM f.hosts WHERE app = $app
            ORDER BY array_position(['use', 'machine', 'embedded'], evidence), requests DESC""",
         app=app,
@@ -333,8 +333,7 @@ def unknown_queue(store: Store) -> Rows:
     """Return the domains that no app claims, those that look most like a service first."""
     return rows(
         store,
-        """SELECT domain, points, why, people, departments, requests, bytes_out,
-             first_seen, last_seen
+        """SELECT domain, points, why, people, first_seen
            FROM f.unknown_queue ORDER BY rowid LIMIT $most""",
         most=MOST_HOSTS,
     )

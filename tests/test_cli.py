@@ -20,6 +20,8 @@ from tests.test_scan import LOG
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = [*("scan", "parse", "explain", "reclassify", "formats", "check", "dashboard", "demo")]
+GROUPS = {"catalogue": ["add", "unknown"]}
+"""Commands that have commands of their own."""
 READING = ["scan", "parse", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -38,7 +40,7 @@ def test_the_script_is_installed() -> None:
 
 def test_these_are_the_commands(run: Run) -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
-    assert re.findall(r"^  (\w+)", listed, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^  (\w+)", listed, re.MULTILINE) == [*COMMANDS, *GROUPS]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -190,7 +192,8 @@ def test_commands_in_the_documents_exist(run: Run) -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         for line in re.findall(r"^\s*(?:\$ )?sundial .*$|`sundial [^`]*`", text, re.MULTILINE):
             words = line.strip("`$ \n").split()
-            assert words[1] in [*COMMANDS, "--version", "--help"], (name, line)
+            assert words[1] in [*COMMANDS, *GROUPS, "--version", "--help"], (name, line)
             options = {word.partition("=")[0] for word in words if word.startswith("--")}
-            told = run(words[1], "--help").stdout if words[1] in COMMANDS else ""
+            command = [word for word in words[2:3] if word in GROUPS.get(words[1], ())]
+            told = run(words[1], *command, "--help").stdout if words[1][0] != "-" else ""
             assert not {option for option in options if told and option not in told}, (name, line)

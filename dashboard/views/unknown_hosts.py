@@ -20,12 +20,11 @@ HOSTS = Table("unknown-hosts", "Hosts outside the catalogue.", most=18, columns=
 ))  # fmt: skip
 
 QUEUE = Table("unknown-queue", "Unknown domains that look like a service.", most=10, columns=(
-    Column("domain", "Domain", width="medium"),
-    Column("points", "Points", "number", width="small"),
-    Column("why", "Why", width="large"),
-    Column("people", "People", "people", width="small"),
-    Column("where", "Which departments", width="medium"),
-    Column("first_seen", "First seen", "day"),
+    Column("domain", "Domain", width=180),
+    Column("points", "Points", "number", width=70),
+    Column("why", "Why", width=560),
+    Column("people", "People", "people", width=75),
+    Column("first_seen", "First seen", "day", width=110),
 ))  # fmt: skip
 
 st.title("What do people use that the catalogue does not know?", anchor=False)
@@ -48,9 +47,11 @@ st.text(
 queue = queries.unknown_queue(store)
 if queue:
     st.subheader("Which of them look like a service")
-    named = [{**row, "where": text.listed(row["departments"], 2)} for row in queue]
-    widgets.table(named, QUEUE)
-    st.caption("To name one: sundial catalogue add DOMAIN, with --name and --category.")
+    widgets.table(queue, QUEUE)
+    st.caption(
+        "Points add up what speaks for a service and against it. To name one: "
+        "sundial catalogue add DOMAIN, with --name and --category."
+    )
     st.subheader("All hosts")
 asked = st.sidebar.text_input("Host contains", key="host", bind="query-params") or ""
 widest = max(row["reach"] for row in rows)
