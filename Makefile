@@ -39,6 +39,7 @@ format: $(READY)  ## Put code and app entries in their one format
 bench: $(READY)  ## Time a scan beside other programs, then the dashboard (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.scan $(ARGS)
 	$(BIN)/python -m benchmarks.dashboard
+	$(BIN)/python -m benchmarks.catalogue
 
 screenshots: $(READY) servers  ## Take the pictures of README from a demo company
 	$(BIN)/python -m tests.screenshots $(ARGS)
