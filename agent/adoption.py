@@ -65,16 +65,19 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     categories: Iterable[Category],
     format_kinds: Mapping[str, str] | None = None,
     facts: Iterable[Mapping[str, str | None]] = (),
+    internal: Iterable[str] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
     ``meta`` is published as it stands, beside the days and the floor that are found here.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
-    ``facts`` are rows of ``vendor_facts``.
+    ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
+    own = tuple(internal)
     given = {
-        "given_app": _app_table(apps),
+        "given_app": _app_table(apps, own),
+        "given_internal": _text_table(("suffix",), ((suffix,) for suffix in own)),
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
@@ -123,7 +126,7 @@ def _fact_table(facts: Iterable[Mapping[str, str | None]]) -> pa.Table:
     )
 
 
-def _app_table(apps: Iterable[App]) -> pa.Table:
+def _app_table(apps: Iterable[App], internal: tuple[str, ...]) -> pa.Table:
     names = ("app", "name", "vendor", "category", "audience", "homepage")
     held = tuple(apps)
     table = _text_table(
@@ -134,6 +137,9 @@ def _app_table(apps: Iterable[App]) -> pa.Table:
         ),
     )
     categories = pa.array([list(app.categories) for app in held], pa.list_(pa.string()))
+    own = tuple(f".{suffix}" for suffix in internal)
+    housed = [all(f".{host}".endswith(own) for host, _ in app.hosts) for app in held]
+    table = table.append_column("on_premises", pa.array(housed, pa.bool_()))
     return table.append_column("categories", categories)
 
 

@@ -46,9 +46,13 @@ class _Rule:
     tenants: bool
     not_tenants: frozenset[str]
     trim: tuple[str, ...]
+    own: str | None = None
+    """The tenant, where the host itself stands for one."""
 
     def tenant(self, label: str) -> str | None:
-        if not self.tenants or not label.isascii() or not label.replace("-", "").isalnum():
+        if not self.tenants:
+            return self.own
+        if not label.isascii() or not label.replace("-", "").isalnum():
             return None
         if label in self.not_tenants or _mask(label) in self.not_tenants:
             return None
@@ -71,6 +75,16 @@ class Catalogue:
             for app in shelves.apps.values()
             for suffix, rule in _rules_of(app, shelves.trims[app.id])
         }
+        self._rules |= dict(self._white_labels(shelves.aliases))
+
+    def _white_labels(self, aliases: Mapping[str, str]) -> Iterable[tuple[str, _Rule]]:
+        """Yield a rule for each host of the company that stands for one of a known app."""
+        for host, target in aliases.items():
+            found = self.match(target)
+            if found.app is not None and found.signal is not None:
+                text = f"{self.apps[found.app].categories[0]}/{found.app}: {host} for {target}"
+                none: frozenset[str] = frozenset()
+                yield host, _Rule(found.app, found.signal, text, False, none, (), found.tenant)  # noqa: FBT003
 
     def match(self, host: str) -> Match:
         """Say which app a host belongs to, by the longest catalogued suffix of its name.

@@ -11,7 +11,7 @@ COMMENT ON COLUMN findings.meta.value IS 'The fact as text; NULL where nothing w
 
 CREATE TABLE findings.apps (
     app VARCHAR, name VARCHAR, vendor VARCHAR, category VARCHAR, categories VARCHAR[],
-    audience VARCHAR, homepage VARCHAR, first_seen DATE, last_seen DATE, requests BIGINT
+    audience VARCHAR, homepage VARCHAR, on_premises BOOLEAN, first_seen DATE, last_seen DATE, requests BIGINT
 );
 COMMENT ON TABLE findings.apps IS 'Apps that the logs have seen, one a row.';
 COMMENT ON COLUMN findings.apps.app IS 'Id of the app in the catalogue.';
@@ -21,6 +21,7 @@ COMMENT ON COLUMN findings.apps.category IS 'Category the app is filed under.';
 COMMENT ON COLUMN findings.apps.categories IS 'All its categories, the one it is filed under first.';
 COMMENT ON COLUMN findings.apps.audience IS 'business, personal or both.';
 COMMENT ON COLUMN findings.apps.homepage IS 'Vendor''s page.';
+COMMENT ON COLUMN findings.apps.on_premises IS 'Whether all its hosts are the company''s own: comparable, but no SaaS.';
 COMMENT ON COLUMN findings.apps.first_seen IS 'First day of use that got through; NULL if there was none.';
 COMMENT ON COLUMN findings.apps.last_seen IS 'Last day of use that got through; NULL if there was none.';
 COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals, blocked ones included.';
@@ -191,7 +192,8 @@ COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both.';
 
 CREATE TABLE findings.hosts_unknown (
     host VARCHAR, department VARCHAR, people INTEGER, requests BIGINT, blocked BIGINT,
-    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE, app VARCHAR
+    bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE, app VARCHAR,
+    on_premises BOOLEAN
 );
 COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
@@ -203,6 +205,7 @@ COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; N
 COMMENT ON COLUMN findings.hosts_unknown.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request.';
 COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.on_premises IS 'Whether it is a host of the company''s own.';
 COMMENT ON COLUMN findings.hosts_unknown.app IS 'App that a newer catalogue says it is, with no persons known of this time; NULL if still unknown.';
 
 CREATE TABLE findings.unknown_queue (

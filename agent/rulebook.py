@@ -32,8 +32,8 @@ class Rules:
 def load_rules(extra: Sequence[Path] = ()) -> Rules:
     """Load the shipped rules, and over them those of an operator's folders.
 
-    Such a folder holds ``formats``, ``apps``, ``vendor_facts`` or several of them. Raises
-    RulesError with every problem.
+    Such a folder holds ``formats``, ``apps``, ``vendor_facts``, ``aliases.csv`` or several of
+    them. Raises RulesError with every problem.
     """
     problems: list[Problem] = []
 
@@ -47,10 +47,11 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     problems.extend(
         Problem(str(folder), "holds neither apps nor formats; it is no folder of rules.")
         for folder in extra
-        if not any((folder / part).is_dir() for part in ("apps", "formats", "vendor_facts"))
+        if not _has(folder, "apps", "formats", "vendor_facts", "aliases.csv")
     )
     known = load(lambda: load_formats(extra))
-    book = load(lambda: catalogue.load_catalogue(extra=_holding("apps", extra)))
+    apps = [folder for folder in extra if _has(folder, "apps", "aliases.csv")]
+    book = load(lambda: catalogue.load_catalogue(extra=apps))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
     ranking = load(unknown.load_ranking)
@@ -91,6 +92,10 @@ def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
         return parse.check_samples(con, rules.formats.values())
+
+
+def _has(folder: Path, *parts: str) -> bool:
+    return any((folder / part).exists() for part in parts)
 
 
 def _holding(part: str, folders: Sequence[Path]) -> list[Path]:

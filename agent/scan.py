@@ -74,7 +74,7 @@ def scan(
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules))
+        kept.publish(lambda con: _derive(con, rules, settings.internal))
     report.seconds = time.monotonic() - began
     return report
 
@@ -88,7 +88,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
-        kept.publish(lambda con: _derive(con, rules))
+        internal = recalled(Settings(), kept.setting("settings")).internal
+        kept.publish(lambda con: _derive(con, rules, internal))
     return changes
 
 
@@ -191,7 +192,7 @@ def _rollup(
     return rollup.Rollup(con, naming, names, people.networks_table(known), settings.days)
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -205,5 +206,6 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
         categories=rules.catalogue.categories.values(),
         format_kinds={name: one.kind for name, one in rules.formats.items()},
         facts=rules.vendors.rows(datetime.now(UTC).date()),
+        internal=internal,
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place)

@@ -6,6 +6,7 @@ One small TOML file, ``sundial.toml``; everything in it can be left out.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -40,6 +41,8 @@ class Settings:
     """Where the company's days begin, and the zone of logs that state none."""
     format: str | None = None
     """The format of all files, whatever they look like."""
+    internal: tuple[str, ...] = ()
+    """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
 
     @property
     def days(self) -> str:
@@ -47,7 +50,8 @@ class Settings:
         return self.timezone or "UTC"
 
 
-_TOP = ("timezone", "people", "subnets", "source")
+_SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_TOP = ("timezone", "internal", "people", "subnets", "source")
 _PEOPLE = ("file", "columns")
 _SOURCE = ("match", "timezone", "format")
 
@@ -78,7 +82,8 @@ def check_zone(name: str, where: str, key: str | None = None) -> None:
 def remembered(settings: Settings) -> str:
     """Return what a store keeps for later scans: how times and sources are read."""
     sources = [asdict(source) for source in settings.sources]
-    return json.dumps({"timezone": settings.timezone, "sources": sources})
+    kept = {"timezone": settings.timezone, "sources": sources, "internal": settings.internal}
+    return json.dumps(kept)
 
 
 def recalled(settings: Settings, text: str | None) -> Settings:
@@ -89,7 +94,12 @@ def recalled(settings: Settings, text: str | None) -> Settings:
         settings,
         timezone=settings.timezone or kept.get("timezone"),
         sources=settings.sources or sources,
+        internal=settings.internal or tuple(kept.get("internal", ())),
     )
+
+
+def _is_suffix(value: object) -> bool:
+    return isinstance(value, str) and _SUFFIX.fullmatch(value.lower().strip(".")) is not None
 
 
 class _Reader:
@@ -110,6 +120,7 @@ class _Reader:
                 self._source(name, source) for name, source in self._table(table, "source").items()
             ),
             timezone=self._zone(table, "timezone"),
+            internal=self._suffixes(table.get("internal", [])),
         )
         if self._problems:
             raise RulesError(self._problems)
@@ -135,6 +146,12 @@ class _Reader:
             return value
         self._wrong(key, f"is not a table; write [{key}].")
         return {}
+
+    def _suffixes(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(map(_is_suffix, value)):
+            self._wrong("internal", 'is not a list of your own suffixes, as ["corp.example.com"].')
+            return ()
+        return tuple(suffix.lower().strip(".") for suffix in value)
 
     def _file(self, table: Mapping[str, Any]) -> Path | None:
         value = table.get("file")

@@ -5,6 +5,7 @@ Nothing is raised before everything was read, so that one run names every proble
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from pathlib import Path
 
 from agent.entries import EntryReader, is_app_id
 from agent.errors import Problem, RulesError, nearest, unknown_key
+from agent.host_names import is_host_name
 from agent.model import App, Evidence, Signal
 from agent.rule_file import RuleFile
 
+_PAIR = 2
 _CATEGORY_KEYS = ("name", "description")
 _CUSTOM_SIGNALS = tuple(signal.value for signal in Signal if signal.evidence is not Evidence.USE)
 
@@ -42,6 +45,8 @@ class Shelves:
     """Labels of any app's hosts that tell a signal of their own, # for digits."""
     not_tenants: frozenset[str]
     """Labels that are the vendor's own, whoever's host it is."""
+    aliases: Mapping[str, str]
+    """Hosts of the company that stand for a vendor's, with that vendor's host (its CNAME)."""
     version: str
     """A short digest of the content, the same wherever the same rules are read."""
 
@@ -58,11 +63,12 @@ class ShelfReader:
         self._trims: dict[str, tuple[str, ...]] = {}
         self._files: dict[str, RuleFile] = {}
         self._content: dict[str, object] = {}
+        self._aliases: dict[str, str] = {}
         self._folder: dict[str, str] = {}
         """App id to the folder that its entry is from, as messages call it."""
 
     def read(self, folder: Traversable | Path, where: str) -> None:
-        """Read one folder: categories.toml where there is one, then every apps/<category>.toml.
+        """Read one folder: categories.toml, every apps/<category>.toml, aliases.csv; what it has.
 
         ``where`` is what messages call the folder.
         """
@@ -72,7 +78,12 @@ class ShelfReader:
             self._read_categories(page, page.tables(shelf))
         elif not self._categories:
             page.say(None, "there is no such file; rules start with it")
+        aliases = folder.joinpath("aliases.csv")
+        if aliases.is_file():
+            self._read_aliases(aliases, f"{where}/aliases.csv")
         drawer = folder.joinpath("apps")
+        if not drawer.is_dir() and aliases.is_file():
+            return
         if not drawer.is_dir():
             missing = "there is no such folder; apps live in it"
             self._problems.append(Problem(f"{where}/apps", missing))
@@ -93,11 +104,14 @@ class ShelfReader:
             {shelf.id: [shelf.name, shelf.description] for shelf in self._categories.values()},
             sorted(self._not_tenants),
             self._labels,
+            self._aliases,
         ]
         text = json.dumps(content, sort_keys=True)
         version = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
         words = frozenset(self._not_tenants)
-        return Shelves(self._apps, self._trims, self._categories, self._labels, words, version)
+        return Shelves(
+            self._apps, self._trims, self._categories, self._labels, words, self._aliases, version
+        )
 
     def _read_categories(self, file: RuleFile, tables: dict[str, object]) -> None:
         self._not_tenants.update(file.labels(tables.pop("not_tenants", []), "not_tenants"))
@@ -145,6 +159,22 @@ class ShelfReader:
                 entry = reader.entry(app_id, table)
                 self._apps[app_id], self._trims[app_id] = entry.app, entry.trim
                 self._files[app_id], self._content[app_id] = file, [category, table]
+
+    def _read_aliases(self, file: Traversable | Path, where: str) -> None:
+        try:
+            rows = csv.reader(file.read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, UnicodeDecodeError):
+            self._problems.append(Problem(where, "cannot be read as UTF-8 text."))
+            return
+        for row in rows:
+            cells = [cell.strip().lower().rstrip(".") for cell in row]
+            if cells == ["host", "target"] or not any(cells):
+                continue
+            if len(cells) == _PAIR and all(map(is_host_name, cells)):
+                self._aliases[cells[0]] = cells[1]
+            else:
+                said = "must be a host, a comma, and the host of a vendor that it stands for"
+                self._problems.append(Problem(where, said, line=rows.line_num))
 
     def _settle_owners(self) -> None:
         """Give each host to one app: of two folders the later has it, of one neither may."""

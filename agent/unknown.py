@@ -105,7 +105,9 @@ def publish(
     of a host as it is counted; ``ranking`` knows the kinds ``sign_in`` and ``app`` besides. Writes
     only to ``findings``, after ``agent.adoption`` has filled the rest.
     """
-    hosts = con.execute("SELECT DISTINCT host FROM unknown_usage").fetchall()
+    hosts = con.execute(
+        "SELECT DISTINCT host FROM findings.hosts_unknown WHERE NOT on_premises"
+    ).fetchall()
     placed = [(host, *_kinds(ranking, place(host))) for (host,) in hosts]
     names = ("host", "domain", "kind", "label")
     table = pa.Table.from_pylist(

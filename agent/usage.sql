@@ -279,6 +279,7 @@ ORDER BY ALL;
 INSERT INTO findings.apps
 SELECT
     app, coalesce(name, app), vendor, category, categories, audience, homepage,
+    coalesce(on_premises, false),
     min(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
     max(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
     sum(usage_daily.requests)
@@ -331,7 +332,8 @@ forgotten AS (
 )
 SELECT
     host, department, CAST(sum(people) AS INTEGER), sum(requests), sum(blocked),
-    sum(bytes_out), sum(bytes_in), min(first_seen), max(last_seen), claimed.app
+    sum(bytes_out), sum(bytes_in), min(first_seen), max(last_seen), claimed.app,
+    EXISTS (FROM given_internal WHERE ends_with('.' || ltrim(host, '*.'), '.' || suffix))
 FROM (FROM unknown UNION ALL FROM forgotten) LEFT JOIN claimed USING (host)
 GROUP BY ALL
 ORDER BY ALL;

@@ -117,7 +117,8 @@ def vendor(app: Mapping[str, Any]) -> None:
     """Show who made an app and what it is for."""
     audience = {"both": "business and personal"}.get(app["audience"], app["audience"])
     kinds = ", ".join(app["categories"] or [app["filed"]])
-    said = (app["vendor"], kinds, f"for {audience} use", app["homepage"])
+    housed = ["on premises, no SaaS"] if app["on_premises"] else []
+    said = (app["vendor"], kinds, f"for {audience} use", *housed, app["homepage"])
     st.caption(text.md(" · ".join(said)))
 
 
@@ -207,7 +208,7 @@ FACTS = Table("vendor", "What is stated of the vendor, by whom and when.", most=
     Column("licence", "Licence"),
 ))  # fmt: skip
 ALTERNATIVES = Table("alternatives", "Apps of the same categories.", most=8, columns=(
-    Column("name", "App"), Column("status", "Decision"),
+    Column("name", "App"), Column("housed", "Hosting"), Column("status", "Decision"),
     Column("regular_people", "People", "people"), Column("both", "In both", "people"),
     Column("departments_active", "Departments", "number"),
 ))  # fmt: skip

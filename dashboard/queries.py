@@ -55,7 +55,7 @@ def apps(store: Store) -> Rows:
     return rows(
         store,
         """SELECT a.app, a.name, a.vendor, a.category, coalesce(c.name, a.category) AS filed,
-             a.audience, a.homepage, a.first_seen, a.last_seen, a.requests,
+             a.audience, a.homepage, a.on_premises, a.first_seen, a.last_seen, a.requests,
              (SELECT list(name ORDER BY name) FROM f.categories k
               WHERE list_contains(a.categories, k.category)) AS categories
            FROM f.apps a LEFT JOIN f.categories c ON c.category = a.category
@@ -261,6 +261,7 @@ def alternatives(store: Store, app: str, week: date) -> Rows:
     return rows(
         store,
         """SELECT b.app, b.name, coalesce(c.name, b.category) AS filed,
+             CASE WHEN b.on_premises THEN 'on premises' ELSE 'SaaS' END AS housed,
              coalesce(r.regular_people, 0) AS regular_people,
              coalesce(r.departments_active, 0) AS departments_active,
              (SELECT sum(people)::BIGINT FROM f.app_overlap o
@@ -322,7 +323,7 @@ def unknown_hosts(store: Store) -> Rows:
              sum(requests)::BIGINT AS requests, sum(blocked)::BIGINT AS blocked,
              sum(bytes_out)::BIGINT AS bytes_out, sum(bytes_in)::BIGINT AS bytes_in,
              min(first_seen) AS first_seen, max(last_seen) AS last_seen
-           FROM f.hosts_unknown WHERE app IS NULL GROUP BY host
+           FROM f.hosts_unknown WHERE app IS NULL AND NOT on_premises GROUP BY host
            ORDER BY people DESC, reach DESC, requests DESC, host LIMIT $most""",
         most=MOST_HOSTS,
     )

@@ -6,10 +6,12 @@ import csv
 import io
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from agent.catalogue import load_catalogue
 from agent.cli import register
+from agent.errors import RulesError
 from agent.own_rules import folders
 from agent.telling import csv_lines
 from tests.conftest import Run
@@ -110,6 +112,70 @@ def test_check_lays_own_entries_out_anew(run: Run, tmp_path: Path) -> None:
     assert told == f"{file}: laid out anew.\n"
     assert file.read_text(encoding="utf-8") == good
     assert run("check", "--fix", "--rules", tmp_path / "rules").stderr == ""
+
+
+# Hosts of the company.
+
+
+def test_a_host_under_ones_own_name_is_what_it_stands_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    pairs = "host,target\nCommunity.Example.com,acme.jiveon.com.\nimg.example.com,slack-edge.com\n"
+    (tmp_path / "rules" / "aliases.csv").write_text(pairs + "x.example.com,unknown.example.org\n")
+    book = load_catalogue(extra=[tmp_path / "rules"])
+    match = book.match("community.example.com")
+    assert (match.app, match.tenant, match.signal) == ("jive", "acme", "app")
+    assert match.rule == "community_platform/jive: community.example.com for acme.jiveon.com"
+    assert book.match("img.example.com").signal == "cdn"
+    assert book.match("x.example.com").app is None
+    assert book.match("example.com").app is None
+    assert book.version != load_catalogue().version
+    (row,) = run("explain", "community.example.com", "--json", "--store", tmp_path).rows
+    assert str(row["why"]).startswith("community.example.com is its longest known suffix")
+
+
+def test_a_pair_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "aliases.csv").write_text("host,target\ncommunity.example.com\n")
+    with pytest.raises(RulesError) as caught:
+        load_catalogue(extra=[tmp_path])
+    (problem,) = caught.value.problems
+    assert f"{tmp_path}/aliases.csv:2: must be a host, a comma" in str(problem)
+
+
+def test_what_is_on_premises_is_compared_but_is_no_saas(run: Run, tmp_path: Path) -> None:
+    """Its hosts are not unknown, and an app that is made of them says where it runs."""
+    store = tmp_path / "store"
+    (tmp_path / "logs").mkdir()
+    log = LOG.replace(b"miro.com", b"wiki.corp.example.com").replace(
+        b"unknown.example.org", b"crm.corp.example.com"
+    )
+    (tmp_path / "logs" / "access.log").write_bytes(log)
+    (tmp_path / "sundial.toml").write_text('internal = ["Corp.Example.com."]\n')
+    wiki = ("wiki.corp.example.com", "--name", "Our wiki", "--category", "wiki_knowledge")
+    run("catalogue", "add", *wiki, "--store", store)
+    run("scan", tmp_path / "logs", "--config", tmp_path / "sundial.toml", "--store", store)
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        housed = dict(con.execute("SELECT app, on_premises FROM apps").fetchall())
+        assert housed == {app: app == "our_wiki" for app in housed}
+        assert "our_wiki" in housed
+        told = con.execute(
+            "SELECT DISTINCT on_premises FROM hosts_unknown WHERE host LIKE '%corp%'"
+        )
+        assert told.fetchall() == [(True,)]
+        queue = con.execute("SELECT domain FROM unknown_queue").fetchall()
+    assert not [domain for (domain,) in queue if "corp" in domain]
+    assert run("reclassify", "--store", store).returncode == 0
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        assert dict(con.execute("SELECT app, on_premises FROM apps").fetchall()) == housed
+
+
+@pytest.mark.parametrize("value", ['"corp.example.com"', "[1]", '["https://corp.example.com"]'])
+def test_wrong_suffixes_are_told(value: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sundial.toml").write_text(f"internal = {value}\n")
+    (tmp_path / "a.log").write_bytes(LOG)
+    words = ("--config", tmp_path / "sundial.toml", "--store", tmp_path / "store")
+    done = run("scan", tmp_path / "a.log", *words, ok=False)
+    assert done.returncode == 2
+    assert "sundial.toml: internal: is not a list of your own suffixes" in done.stderr
 
 
 # Listing.
