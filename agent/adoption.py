@@ -138,7 +138,9 @@ def _app_table(apps: Iterable[App], internal: tuple[str, ...]) -> pa.Table:
     )
     categories = pa.array([list(app.categories) for app in held], pa.list_(pa.string()))
     own = tuple(f".{suffix}" for suffix in internal)
-    housed = [all(f".{host}".endswith(own) for host, _ in app.hosts) for app in held]
+    housed = [
+        bool(app.hosts) and all(f".{host}".endswith(own) for host, _ in app.hosts) for app in held
+    ]
     table = table.append_column("on_premises", pa.array(housed, pa.bool_()))
     return table.append_column("categories", categories)
 

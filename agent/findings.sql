@@ -213,7 +213,7 @@ CREATE TABLE findings.unknown_queue (
     departments VARCHAR[], requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
     weeks INTEGER, first_seen DATE, last_seen DATE
 );
-COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know, those that look most like a service first.';
+COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know and more than one person asks for, those that look most like a service first.';
 COMMENT ON COLUMN findings.unknown_queue.domain IS 'Domain as somebody registered it.';
 COMMENT ON COLUMN findings.unknown_queue.points IS 'How much it looks like a service that people work in; rules/queue.toml says what counts.';
 COMMENT ON COLUMN findings.unknown_queue.why IS 'What the points are for, in words.';

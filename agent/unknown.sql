@@ -7,7 +7,7 @@ CREATE OR REPLACE TEMP TABLE unknown_domain AS
 WITH edge AS (SELECT max(day) AS last_day FROM unknown_usage),
 part AS (
     SELECT domain, kind, label, unknown_usage.*
-    FROM unknown_usage JOIN given_domain USING (host) ANTI JOIN claimed USING (host)
+    FROM unknown_usage JOIN given_domain USING (host)
 ),
 -- Users where a log names them; addresses only where none does. Departments add up.
 crowd AS (

@@ -764,7 +764,7 @@ def test_hosts_tenants_and_apps() -> None:
     assert con.execute("FROM findings.apps").fetchall() == [
         (
             *("slack", "Slack", "Salesforce", "chat", ["chat", "communities"], "both"),
-            *("https://s.example", day(0), day(1), 28),
+            *("https://s.example", False, day(0), day(1), 28),
         )
     ]
     assert one(con, "SELECT sum(bytes_out), sum(bytes_in) FROM findings.usage_daily") == (700, None)
