@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from agent import abilities, intake, rulebook
 from agent import demo as demo_company
-from agent import intake, rulebook
 from agent import scan as flow
 from agent import show as showing
 from agent.catalogue import Catalogue
 from agent.errors import Problem, RulesError, SundialError
-from agent.model import Format, Match
+from agent.model import Match
 from agent.settings import check_zone, load_settings
 from agent.version import VERSION
 
@@ -172,32 +172,23 @@ def explain(
 def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
     """List the log formats that are known, and what each one can tell.
 
-    Example: sundial formats
+    Read off the rules: yes, for some kinds of its lines, or never.
+
+    Example: sundial formats --rules my-rules
     """
     known = rulebook.load_formats(rules or ())
     if json_lines:
-        _print(_format_row(one) for one in known.values())
+        _print(abilities.row(one) for one in known.values())
         return
     table = Table(box=None, pad_edge=False)
-    for title in (
-        "format",
-        "kind",
-        "user",
-        "client",
-        "bytes out",
-        "bytes in",
-        "verdict",
-        "what it is",
-    ):
-        table.add_column(title, no_wrap=title != "what it is")
+    for title in abilities.TITLES:
+        table.add_column(title, no_wrap=title != abilities.TITLES[-1])
     for one in known.values():
-        row = _format_row(one)
-        marks = [
-            ("yes" if row[key] else "-")
-            for key in ("user", "client", "bytes_out", "bytes_in", "blocked")
-        ]
-        table.add_row(one.name, one.kind, *marks, one.title)
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120).print(table)
+        table.add_row(*map(_plain, abilities.cells(one)))
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    _write(
+        ["'yours': the log states no zone, give it with --timezone. 'some': of some lines only."]
+    )
 
 
 @app.command()
@@ -385,22 +376,6 @@ def _sentence(row: dict[str, Any]) -> str:
         f"{host}: {row['name']} ({row['category']}), signal {row['signal']}{tenant}: "
         f"{_PROVES[row['evidence']]}. Rule {row['rule']}."
     )
-
-
-def _format_row(one: Format) -> dict[str, Any]:
-    gives = {
-        name: one.gives(name)
-        for name in ("user", "client", "bytes_out", "bytes_in", "blocked", "department")
-    }
-    return {
-        "format": one.name,
-        "title": one.title,
-        "vendor": one.vendor,
-        "kind": one.kind,
-        "cut": one.cut,
-        **gives,
-        "url": one.url,
-    }
 
 
 @contextmanager

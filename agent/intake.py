@@ -193,7 +193,8 @@ class Intake:
         events = parse.events_sql(plan.format, plan.reading)
         bare = replace(plan.reading, columns=())
         also = [parse.events_sql(other, bare, "rejected") for other in plan.also]
-        counts = self._rollup.add(events, row.source or "", tail, also)
+        departments = any(one.gives("department") for one in (plan.format, *plan.also))
+        counts = self._rollup.add(events, row.source or "", tail, also, departments=departments)
         rejects = sum(lines for lines, _ in counts.rejects.values())
         row.lines += counts.lines
         row.events += counts.events

@@ -29,7 +29,9 @@ CREATE OR REPLACE TABLE placed (
     day DATE, source VARCHAR, tail INTEGER, actor INTEGER, network INTEGER, thing INTEGER,
     requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
     first_seen TIMESTAMP, last_seen TIMESTAMP
-)"""
+);
+CREATE OR REPLACE TABLE stated (actor INTEGER, department VARCHAR, first_day DATE);
+"""
 _MEANINGS = """
 CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER);
 CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER);
@@ -53,6 +55,8 @@ class Batch:
     """host, app, signal, evidence, tenant, rule."""
     actors: pa.Table
     """key, is_user, alt_key, network."""
+    said: pa.Table
+    """actor, department, first_day: what the logs themselves say of a department."""
 
 
 @dataclass(slots=True)
@@ -118,26 +122,36 @@ class Rollup:
         return self.held >= FULL
 
     def add(
-        self, events: str, source: str, tail: int | None = None, also: Sequence[str] = ()
+        self,
+        events: str,
+        source: str,
+        tail: int | None = None,
+        also: Sequence[str] = (),
+        *,
+        departments: bool = False,
     ) -> Counts:
         """Group the events of a SELECT over ``lines``; return how the lines came out.
 
         ``tail`` marks the file whose unfinished last line this is. ``also`` are SELECTs over
-        ``rejected``, by which lines that the first one rejects are tried again.
+        ``rejected``, by which lines that the first one rejects are tried again. ``departments``
+        tells that the lines may say in which department somebody is.
         """
-        counts = self._gather(events)
+        department = "max(department)" if departments else "CAST(NULL AS VARCHAR)"
+        counts = self._gather(events, department)
         if also and counts.rejects:
-            counts = self._gather(self._retry(events, also))
+            counts = self._gather(self._retry(events, also), department)
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
         run(self._con, _SQL["place"], {"source": source, "tail": tail})
+        if departments and tail is None:  # half a word at the end of a file names no department
+            run(self._con, _SQL["stated"])
         self.held += counts.cells
         return counts
 
-    def _gather(self, events: str) -> Counts:
+    def _gather(self, events: str, department: str) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
-        run(self._con, _SQL["gather"].format(day=self._day, events=events))
+        run(self._con, _SQL["gather"].format(day=self._day, events=events, department=department))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size, cells in self._con.sql(
             _SQL["outcomes"]
@@ -166,7 +180,7 @@ class Rollup:
         run(self._con, _SQL["departments"])
         tables = {
             name: self._con.sql(_SQL[name]).to_arrow_table()
-            for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors")
+            for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors", "said")
         }
         run(self._con, "DROP TABLE numbered")
         run(self._con, _TABLES)

@@ -24,7 +24,7 @@ from agent.errors import Problem, StoreError
 from agent.model import Match
 from agent.sql import THREADS, lent, script, sections
 
-SCHEMA = "1"
+SCHEMA = "2"
 """Version of the star; a store of another version is refused, never half read."""
 
 
@@ -111,6 +111,10 @@ class Facts(Protocol):
     @property
     def actors(self) -> pa.Table:
         """Who was met, by key."""
+
+    @property
+    def said(self) -> pa.Table:
+        """Which departments the logs themselves name, by actor, each with its first day."""
 
 
 class Store:
@@ -224,6 +228,7 @@ class Store:
             "new_source_day": batch.source_day,
             "new_host": batch.hosts,
             "new_actor": batch.actors,
+            "new_stated": batch.said,
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }

@@ -80,7 +80,8 @@ def test_the_sessions_of_readme_run_and_print_what_is_shown(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md", "docs/formats.md"],
 )
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
