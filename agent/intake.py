@@ -103,11 +103,11 @@ class Intake:
         try:
             plan = self._plan(log, head, row, setting)
         except LogError as error:
-            row.source = setting.name if setting else _folder(log) or None
+            row.source = setting.name if setting else log.folder or None
             self._note(row, log, "skipped", error.problems[0].message)
             raise
         row.format, row.also = plan.format.name, [other.name for other in plan.also]
-        row.source = setting.name if setting else _folder(log) or row.format
+        row.source = setting.name if setting else log.folder or row.format
         self._usual[row.source] = row.format
         self._lines(log, row, plan)
         status, note = self._outcome(log, row)
@@ -158,7 +158,7 @@ class Intake:
         elif forced is not None:
             found = detect.Answer(self._known[forced])
         else:
-            usual = self._usual.get(setting.name if setting else _folder(log))
+            usual = self._usual.get(setting.name if setting else log.folder)
             found = reading.answer(self._con, log, head, self._known, usual)
         plan = reading.plan(log, head, found, zone)
         if row.consumed and row.layout and row.format == plan.format.name:
@@ -220,7 +220,7 @@ class Intake:
             status = "skipped"
         elif log.truncated:
             note = f"{log.truncated} after {row.lines:,} lines"
-            cure = "those are stored, the rest will be read when the file is complete"
+            cure = f"those are stored, {log.rest}"
             status = "truncated"
         else:
             return "read", None if row.events else "holds no event"
@@ -281,11 +281,6 @@ def _witness(row: store.Ledger, counts: rollup.Counts) -> None:
 
 def _naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
-
-
-def _folder(log: files.LogFile) -> str:
-    """Return the first folder of a file's name below the scanned folder: its source by default."""
-    return log.name.partition("/")[0] if "/" in log.name else ""
 
 
 def _masked(line: str) -> str:

@@ -32,6 +32,10 @@ CELLARS = {
         "transforms cuts",
         "each way to cut a line, and to read a cell, is SQL of its own",
     ),
+    "agent.files": (
+        "packing",
+        "a log may lie packed in many ways, and some of them are traps",
+    ),
     "agent.people": (
         "directory subnets dates sheet csv_cells pseudonyms addresses",
         "what an operator's files say is understood before anybody is placed",
