@@ -92,10 +92,10 @@ def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
     given = 0
     for taken, text in _grown(chain([first], stream), make):
         given += len(text)
-        yield text
         if given > ALLOWED and given > RATIO * taken:
             message = f"grows more than {RATIO} times when it is unpacked, as no log does"
             raise TrapError(message)
+        yield text
 
 
 def _grown(pieces: Iterable[bytes], make: Callable[[], _Engine]) -> Iterator[tuple[int, bytes]]:
