@@ -31,10 +31,13 @@ LEFT JOIN names ON names.raw = event.host
 GROUP BY ALL;
 
 -- section: rejected
--- Lines that one format rejects may be of another device that writes to the same file.
+-- Lines that one format rejects may be of another device that writes to the same file; so may lines
+-- that only look like a record of no interest.
 CREATE OR REPLACE TEMP TABLE rejected AS
 SELECT lines.line_no, lines.line FROM lines
-SEMI JOIN (SELECT line_no FROM event WHERE outcome <> 'other') AS bad USING (line_no);
+SEMI JOIN (
+    SELECT line_no FROM event WHERE outcome <> 'other' OR ({others} AND outcome = 'other' AND host IS NULL)
+) AS bad USING (line_no);
 
 -- section: retry
 CREATE OR REPLACE TEMP TABLE retried AS

@@ -35,11 +35,12 @@ def events(
             found = reading.answer(con, log, head, known)
         else:
             found = detect.Answer(known[forced])
-        plan = reading.plan(log, head, found, timezone)
+        plan = replace(reading.plan(log, head, found, timezone), open=forced is None)
         then = plan.reading
         for block in files.blocks(log):
             for table, now in reading.stretches(plan.format, block.text, block.first_line, then):
-                yield from _events(con, table, replace(plan, reading=now))
+                plan = _read(con, table, replace(plan, reading=now), known)
+                yield from _events(con)
                 then = now
     if log.truncated:
         raise LogError(Problem(log.name, f"{log.truncated}; its complete lines were printed."))
@@ -54,18 +55,40 @@ def _one(path: Path) -> files.LogFile:
     return found[0]
 
 
-def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan) -> Iterator[Event]:
-    """Yield the events of some lines; what one format rejects is shown to the next."""
+def _read(
+    con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan, known: Mapping[str, Format]
+) -> reading.Plan:
+    """Put the events of some lines into table ``piece``; return the plan for the lines behind."""
     con.register("lines", table)
     con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(plan.format, plan.reading, 'lines')}")
-    bare = replace(plan.reading, columns=())
+    if plan.open and _retried(con, plan):
+        con.execute(f"CREATE OR REPLACE TABLE rejected AS {_LEFT.format(others=True)}")
+        found = reading.further(con, "rejected", plan, known)
+        if found != plan:
+            _retried(con, found)
+        return found
+    return plan
+
+
+_LEFT = f"""
+SELECT lines.* FROM lines JOIN piece USING (line_no)
+WHERE outcome <> '{parse.OTHER}' OR ({{others}} AND outcome = '{parse.OTHER}' AND host IS NULL)
+"""
+"""Lines that are no event so far and name no host, with or without those that rightly are none."""
+
+
+def _retried(con: duckdb.DuckDBPyConnection, plan: reading.Plan) -> bool:
+    """Show what one format makes no event of to the next; return whether lines are left."""
     for other in plan.also:
-        if not con.execute("SELECT count(*) FROM piece WHERE NOT taken").fetchall()[0][0]:
-            break
-        left = "(SELECT lines.* FROM lines JOIN piece USING (line_no) WHERE NOT taken)"
-        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, bare, left)}")
+        left = f"({_LEFT.format(others=other.vendor != plan.format.vendor)})"
+        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, plan.bare, left)}")
         con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
         con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
+    return bool(con.execute(f"SELECT 1 FROM ({_LEFT.format(others=True)}) LIMIT 1").fetchall())
+
+
+def _events(con: duckdb.DuckDBPyConnection) -> Iterator[Event]:
+    """Yield the events of table ``piece``."""
     names = ("line", *FIELDS, "counted", "format")
     named = f"outcome IS NULL OR (outcome = '{parse.OTHER}' AND host IS NOT NULL)"
     found = con.sql(f"SELECT {_COLUMNS} FROM piece WHERE {named} ORDER BY line_no")
