@@ -6,30 +6,28 @@ read or stored; 2 wrong usage, settings or rules.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent import abilities, intake, rulebook
 from agent import demo as demo_company
+from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
 from agent.catalogue import Catalogue
 from agent.errors import Problem, RulesError, SundialError
-from agent.model import Match
+from agent.model import Format, Match
 from agent.settings import check_zone, load_settings
+from agent.terminal import plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
 
 app = typer.Typer(
@@ -40,7 +38,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -115,12 +112,12 @@ def scan(
         format=format_name,
     )
     book = rulebook.load_rules(rules or ())
-    with _progress() as show:
+    with progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
     for line in (*report.notes, *report.problems):
-        talk.print(_plain(line))
+        talk.print(plain(line))
     if json_lines:
-        _print([_summary(report)])
+        print_rows([_summary(report)])
     talk.print(_last_words(report, store))
     if report.problems:
         raise typer.Exit(1)
@@ -141,10 +138,39 @@ def parse(
     Example: sundial parse access.log.gz | head -3
     """
     check_zone(timezone, "--timezone")
-    known = rulebook.load_formats(rules or ())
-    if format_name is not None and format_name not in known:
-        raise RulesError(rulebook.no_such_format(format_name, "--format", known))
-    _print(showing.events(file, known, format_name, timezone))
+    known = _formats(rules, format_name)
+    print_rows(showing.events(file, known, format_name, timezone))
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    *,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Take this format; do not detect.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Zone of times that state none.")] = "UTC",
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Look logs over before a scan: what is in them, what is wrong, which questions they answer.
+
+    Nothing is stored. Rejected lines are shown as they stand in the log, clear names included.
+
+    Example: sundial lint /var/log/squid
+    """
+    check_zone(timezone, "--timezone")
+    known = _formats(rules, format_name)
+    with progress() as show:
+        found = looking.lint(paths, known, format_name, timezone, progress=show)
+    for problem in found.problems:
+        talk.print(plain(problem))
+    if json_lines:
+        print_rows(found.rows)
+    else:
+        write(map(plain, looking.sentences(found)))
+    if found.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -163,9 +189,9 @@ def explain(
     names = hosts or (line.strip() for line in sys.stdin)
     rows = (_explained(catalogue, name) for name in names if name)
     if json_lines:
-        _print(rows)
+        print_rows(rows)
         return
-    _write(_sentence(row) for row in rows)
+    write(_sentence(row) for row in rows)
 
 
 @app.command()
@@ -178,17 +204,15 @@ def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
     """
     known = rulebook.load_formats(rules or ())
     if json_lines:
-        _print(abilities.row(one) for one in known.values())
+        print_rows(abilities.row(one) for one in known.values())
         return
     table = Table(box=None, pad_edge=False)
     for title in abilities.TITLES:
         table.add_column(title, no_wrap=title != abilities.TITLES[-1])
     for one in known.values():
-        table.add_row(*map(_plain, abilities.cells(one)))
+        table.add_row(*map(plain, abilities.cells(one)))
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160).print(table)
-    _write(
-        ["'yours': the log states no zone, give it with --timezone. 'some': of some lines only."]
-    )
+    write(["'yours': the log states no zone, give it with --timezone. 'some': of some lines only."])
 
 
 @app.command()
@@ -204,11 +228,11 @@ def check(rules: RulesFolders = None, json_lines: Json = False) -> None:
     else:
         problems, summary = rulebook.prove(book), rulebook.summary(book)
     for problem in problems:
-        talk.print(_plain(problem))
+        talk.print(plain(problem))
     if json_lines:
-        _print([{"rules": summary, "problems": [str(problem) for problem in problems]}])
+        print_rows([{"rules": summary, "problems": [str(problem) for problem in problems]}])
     else:
-        _write([f"{summary}: {len(problems) or 'no'} problems."])
+        write([f"{summary}: {len(problems) or 'no'} problems."])
     if problems:
         raise typer.Exit(2)
 
@@ -253,12 +277,12 @@ def demo(
 
     Example: sundial demo
     """
-    with _steps() as tell:
+    with steps() as tell:
         demo_company.write_demo(folder, weeks=weeks, progress=tell)
     talk.print(f"{folder}: logs, people.csv, subnets.csv and sundial.toml of a made-up company.")
     store = folder / "store"
     settings = load_settings(folder / "sundial.toml")
-    with _progress() as tell_scan:
+    with progress() as tell_scan:
         book = rulebook.load_rules()
         report = flow.scan([folder / "logs"], store, settings, book, progress=tell_scan)
     talk.print(f"{report.lines:,} lines scanned in {report.seconds:.1f} s; findings in {store}.")
@@ -272,7 +296,7 @@ def main() -> int:
         return _run()
     except SundialError as error:
         for problem in error.problems:
-            talk.print(_plain(problem))
+            talk.print(plain(problem))
         return 2 if isinstance(error, RulesError) else 1
     except KeyboardInterrupt:
         talk.print("Stopped. What was stored before is safe; the next scan goes on from there.")
@@ -295,24 +319,12 @@ def _run() -> int:
     return int(code or 0)
 
 
-def _plain(text: object) -> str:
-    """Return a text as one line that cannot steer a terminal: names come from hostile logs."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-
-
-def _print(rows: Iterable[dict[str, Any]]) -> None:
-    _write(json.dumps(row, default=str) for row in rows)
-
-
-def _write(lines: Iterable[str]) -> None:
-    """Write data to standard output; a reader such as head may have seen enough."""
-    try:
-        for line in lines:
-            sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None
+def _formats(rules: list[Path] | None, named: str | None) -> Mapping[str, Format]:
+    """Load the formats; a name that none of them has is wrong usage."""
+    known = rulebook.load_formats(rules or ())
+    if named is not None and named not in known:
+        raise RulesError(rulebook.no_such_format(named, "--format", known))
+    return known
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
@@ -368,7 +380,7 @@ _PROVES = {
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    host = _plain(row["host"])
+    host = plain(row["host"])
     if row["app"] is None:
         return f"{host}: not in the catalogue."
     tenant = f", tenant {row['tenant']}" if row["tenant"] else ""
@@ -376,53 +388,6 @@ def _sentence(row: dict[str, Any]) -> str:
         f"{host}: {row['name']} ({row['category']}), signal {row['signal']}{tenant}: "
         f"{_PROVES[row['evidence']]}. Rule {row['rule']}."
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Show a bar with lines a second and the time left when a person is looking."""
-    if not talk.is_terminal:
-        yield lambda _: None
-        return
-    columns = (
-        TextColumn("{task.description:32.32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %  {task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    began = time.monotonic()
-    with Progress(*columns, console=talk, transient=True) as bar:
-        task = bar.add_task("starting", total=None, speed="")
-
-        def show(report: intake.Report) -> None:
-            speed = report.lines / max(0.001, time.monotonic() - began)
-            name = _plain(report.file) if report.stage == "reading" else f"{report.stage} findings"
-            bar.update(
-                task,
-                description=name,
-                total=report.bytes_total or 1,
-                completed=report.bytes_done,
-                speed=f"{speed:,.0f} lines/s",
-            )
-
-        yield show
-
-
-@contextmanager
-def _steps() -> Iterator[Any]:
-    """Show steps of unlike length as one bar."""
-    if not talk.is_terminal:
-        yield None
-        return
-    with Progress(
-        TextColumn("{task.description:32.32}"), BarColumn(), console=talk, transient=True
-    ) as bar:
-        task = bar.add_task("writing a company")
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield show
 
 
 if __name__ == "__main__":

@@ -108,6 +108,71 @@ def further(
     return replace(plan, also=also, prefixed=prefixed)
 
 
+def opened(
+    log: files.LogFile, head: bytes, found: detect.Answer, timezone: str, *, named: bool
+) -> Plan:
+    """Return how to read a file from its start; no other format than a named one is tried."""
+    return replace(plan(log, head, found, timezone), open=not named)
+
+
+def pieces(
+    con: duckdb.DuckDBPyConnection,
+    log: files.LogFile,
+    start: Plan,
+    known: Mapping[str, Format],
+    size: int = files.BLOCK,
+) -> Iterator[tuple[files.Block, int]]:
+    """Read a file stretch by stretch into table ``piece`` of a database, one row a line.
+
+    The table has ``line_no``, ``outcome``, the fields of an event and the ``format`` that read the
+    line; ``lines`` are the lines themselves. Yields each block with the number of these lines.
+    """
+    now = start
+    for block in files.blocks(log, size=size):
+        for table, then in stretches(now.format, block.text, block.first_line, now.reading):
+            now = _piece(con, table, replace(now, reading=then), known)
+            yield block, len(table)
+
+
+def _piece(
+    con: duckdb.DuckDBPyConnection, table: pa.Table, now: Plan, known: Mapping[str, Format]
+) -> Plan:
+    con.register("lines", table)
+    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(now.format, now.reading, 'lines')}")
+    if now.open and _retried(con, now):
+        con.execute(f"CREATE OR REPLACE TABLE rejected AS {_LEFT.format(others=True)}")
+        found = further(con, "rejected", now, known)
+        if found != now:
+            _retried(con, found)
+        return found
+    return now
+
+
+_LEFT = f"""
+SELECT lines.* FROM lines JOIN piece USING (line_no)
+WHERE outcome <> '{parse.OTHER}' OR ({{others}} AND outcome = '{parse.OTHER}' AND host IS NULL)
+"""
+"""Lines that are no event so far and name no host, with or without those that rightly are none."""
+
+
+def _retried(con: duckdb.DuckDBPyConnection, now: Plan) -> bool:
+    """Show what one format makes no event of to the next; return whether lines are left."""
+    for other in now.also:
+        left = f"({_LEFT.format(others=other.vendor != now.format.vendor)})"
+        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, now.bare, left)}")
+        con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
+        con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
+    return bool(con.execute(f"SELECT 1 FROM ({_LEFT.format(others=True)}) LIMIT 1").fetchall())
+
+
+def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
+    return (
+        f"SELECT *, '{log_format.name}' AS format, "
+        f"outcome IS NULL OR outcome = '{parse.OTHER}' AS taken "
+        f"FROM ({parse.events_sql(log_format, then, relation)})"
+    )
+
+
 def _reading(log: files.LogFile, head: bytes) -> parse.Reading:
     return parse.Reading(dated=log.dated, prefixed=parse.looks_prefixed(head))
 

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = ("agent", "dashboard", "rules", "tests", "benchmarks")
 FLOW = (
     "agent.cli",
+    "agent.terminal",
     "agent.scan",
     "agent.show",
+    "agent.lint",
     "agent.intake",
     "agent.reading",
     "agent.rulebook",
@@ -58,7 +60,7 @@ CELLARS = {
 }
 """Stage to the rooms under it, from the top down, and the reason that there are any: nobody but
 their stage enters, and each may use the rooms that stand after it."""
-DOORS = {"agent.cli", "dashboard.__main__", "dashboard.app"}
+DOORS = {"agent.cli", "agent.terminal", "dashboard.__main__", "dashboard.app"}
 """Where a program starts: the only modules that print or read the environment."""
 SIGNS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 

@@ -33,6 +33,7 @@ FORMAT_SAYS = {
     "pivot keys": formats._PIVOT,
     "field keys": formats._FIELD,
     "sample keys": formats._SAMPLE,
+    "advice keys": (*formats._ADVICE, formats._ZONE),
     "kinds": formats._KINDS,
     "evidence": formats._EVIDENCE,
     "cuts": CUTS,
