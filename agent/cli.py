@@ -20,6 +20,7 @@ from rich.table import Table
 
 from agent import abilities, intake, rulebook
 from agent import demo as demo_company
+from agent import draft as drafting
 from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
@@ -38,6 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+local_formats = typer.Typer(no_args_is_help=True, help="Formats of your own.")
+app.add_typer(local_formats, name="format")
 
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -213,6 +216,29 @@ def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
         table.add_row(*map(plain, abilities.cells(one)))
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160).print(table)
     write(["'yours': the log states no zone, give it with --timezone. 'some': of some lines only."])
+
+
+@local_formats.command()
+def draft(
+    file: Annotated[Path, typer.Argument(help="A log in no format that is known.")],
+    name: Annotated[str, typer.Option(help="Name of the format; else from the file.")] = "",
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of your rules to write it to, not to the screen.")
+    ] = None,
+) -> None:
+    """Draft a format for a log that nobody has seen, to be edited and checked.
+
+    Its columns are named by what they look like; its samples hold no name of the log.
+
+    Example: sundial format draft proxy.log --into my-rules
+    """
+    made = drafting.draft(file, name)
+    talk.print(plain(f"{made.name}: reads {made.read} of the first {made.lines} lines."))
+    if into is None:
+        write(made.toml.splitlines())
+        return
+    path = drafting.keep(made, into)
+    talk.print(plain(f"{path}: edit it, then 'sundial check --rules {into}'."))
 
 
 @app.command()

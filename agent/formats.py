@@ -61,6 +61,18 @@ def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     return formats
 
 
+def read_format(name: str, text: str) -> Format:
+    """Return the format that a text of TOML holds. Raises RulesError with all its problems."""
+    problems: list[Problem] = []
+    try:
+        made = _Reader(name, problems).format(name, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(Problem(name, f"is not TOML: {error}.")) from None
+    if made is None or problems:
+        raise RulesError(problems)
+    return made
+
+
 def _load(entry: Traversable, where: str, problems: list[Problem]) -> Format | None:
     try:
         table = tomllib.loads(entry.read_text(encoding="utf-8"))

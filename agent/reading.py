@@ -177,6 +177,11 @@ def _reading(log: files.LogFile, head: bytes) -> parse.Reading:
     return parse.Reading(dated=log.dated, prefixed=parse.looks_prefixed(head))
 
 
+def attempt(con: duckdb.DuckDBPyConnection, head: bytes) -> detect.Try:
+    """Return what counts how a format takes lines of a text that has no file."""
+    return _attempt(con, parse.Reading(prefixed=parse.looks_prefixed(head)))
+
+
 def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.Try:
     """Return what counts how a format takes some lines."""
 
