@@ -32,7 +32,6 @@ _PAIR = re.compile(r'(?:^|[\s,;|])([A-Za-z_][\w.\-]*)=("[^"]*"|[^\s,;|]*)')
 _CEF_PAIR = re.compile(r"([\w.\[\]-]+)=(.*?)(?= [\w.\[\]-]+=|\s*$)")
 _NAME = re.compile(r"(?i)(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)+[a-z][a-z0-9-]{1,62}\.?")
 _REQUEST = re.compile(r'"(?:GET|POST|HEAD|PUT|CONNECT|OPTIONS|DELETE|PATCH) [^"]* HTTP/\d')
-_AGENT = re.compile(r"[A-Z]?[a-z][\w .-]*/\d")
 _METHODS = {"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "DELETE", "PATCH", "TRACE"}
 _BLOCKED = re.compile(r"(?i)block|den[iy]|drop|reject|reset|refus|forbid|nxdomain_policy")
 _ALLOWED = re.compile(r"(?i)allow|accept|permit|pass|ok\b|success|observed|processed|_(?:hit|miss)")

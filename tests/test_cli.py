@@ -20,6 +20,8 @@ from tests.test_scan import LOG
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = ["scan", "parse", "lint", "explain", "formats", "check", "dashboard", "demo"]
+GROUPS = {"format": ["draft"]}
+"""Commands of two words."""
 READING = ["scan", "parse", "lint", "explain", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -38,7 +40,7 @@ def test_the_script_is_installed() -> None:
 
 def test_these_are_the_commands(run: Run) -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
-    assert re.findall(r"^  (\w+)", listed, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^  (\w+)", listed, re.MULTILINE) == [*COMMANDS, *GROUPS]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -51,6 +53,13 @@ def test_every_command_explains_itself(command: str, run: Run) -> None:
     for name, parameter in inspect.signature(found.callback, eval_str=True).parameters.items():
         extras = getattr(parameter.annotation, "__metadata__", ())
         assert any(extra.help for extra in extras), f"{command} {name}"
+
+
+@pytest.mark.parametrize("words", [(group, one) for group in GROUPS for one in GROUPS[group]])
+def test_every_command_of_two_words_explains_itself(words: tuple[str, str], run: Run) -> None:
+    told = run(*words, "--help").stdout
+    assert re.search(rf"Example: sundial {' '.join(words)}\b", told)
+    assert words[1] in run(words[0], "--help").stdout
 
 
 def _name(command: typer.models.CommandInfo) -> str:
@@ -190,7 +199,8 @@ def test_commands_in_the_documents_exist(run: Run) -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         for line in re.findall(r"^\s*(?:\$ )?sundial .*$|`sundial [^`]*`", text, re.MULTILINE):
             words = line.strip("`$ \n").split()
-            assert words[1] in [*COMMANDS, "--version", "--help"], (name, line)
+            assert words[1] in [*COMMANDS, *GROUPS, "--version", "--help"], (name, line)
             options = {word.partition("=")[0] for word in words if word.startswith("--")}
-            told = run(words[1], "--help").stdout if words[1] in COMMANDS else ""
+            command = words[1:3] if words[1] in GROUPS else words[1:2]
+            told = run(*command, "--help").stdout if words[1] in {*COMMANDS, *GROUPS} else ""
             assert not {option for option in options if told and option not in told}, (name, line)
