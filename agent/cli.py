@@ -6,13 +6,10 @@ read or stored; 2 wrong usage, settings or rules.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +17,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from agent import abilities, intake, own_rules, rulebook, telling
 from agent import demo as demo_company
-from agent import intake, own_rules, rulebook, telling
+from agent import draft as drafting
+from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
 from agent.errors import Problem, RulesError, SundialError
 from agent.model import Format
 from agent.settings import check_zone, load_settings
+from agent.terminal import plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
 
 app = typer.Typer(
@@ -40,7 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+local_formats = typer.Typer(no_args_is_help=True, help="Formats of your own.")
+app.add_typer(local_formats, name="format")
 
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -115,12 +115,12 @@ def scan(
         format=format_name,
     )
     book = rulebook.load_rules(own_rules.folders(store, rules))
-    with _progress() as show:
+    with progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
     for line in (*report.notes, *report.problems):
-        talk.print(_plain(line))
+        talk.print(plain(line))
     if json_lines:
-        _print([_summary(report)])
+        print_rows([_summary(report)])
     talk.print(_last_words(report, store))
     if report.problems:
         raise typer.Exit(1)
@@ -141,10 +141,39 @@ def parse(
     Example: sundial parse access.log.gz | head -3
     """
     check_zone(timezone, "--timezone")
-    known = rulebook.load_formats(rules or ())
-    if format_name is not None and format_name not in known:
-        raise RulesError(rulebook.no_such_format(format_name, "--format", known))
-    _print(showing.events(file, known, format_name, timezone))
+    known = _formats(rules, format_name)
+    print_rows(showing.events(file, known, format_name, timezone))
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    *,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Take this format; do not detect.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Zone of times that state none.")] = "UTC",
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Look logs over before a scan: what is in them, what is wrong, which questions they answer.
+
+    Nothing is stored. Rejected lines are shown as they stand in the log, clear names included.
+
+    Example: sundial lint /var/log/squid
+    """
+    check_zone(timezone, "--timezone")
+    known = _formats(rules, format_name)
+    with progress() as show:
+        found = looking.lint(paths, known, format_name, timezone, progress=show)
+    for problem in found.problems:
+        talk.print(plain(problem))
+    if json_lines:
+        print_rows(found.rows)
+    else:
+        write(map(plain, looking.sentences(found)))
+    if found.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -173,9 +202,9 @@ def explain(
         rows = (telling.full_answer(book, name, today) for name in hosts)
         said = (line for row in rows for line in telling.lines(row))
     if json_lines:
-        _print(rows)
+        print_rows(rows)
     else:
-        _write(map(_plain, said))
+        write(map(plain, said))
 
 
 @app.command()
@@ -191,9 +220,9 @@ def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Js
     book = rulebook.load_rules(own_rules.folders(store, rules))
     changes = flow.reclassify(store, book)
     if json_lines:
-        _print(asdict(change) for change in changes)
+        print_rows(asdict(change) for change in changes)
     else:
-        _write(_plain(change) for change in changes)
+        write(plain(change) for change in changes)
     many = "1 change" if len(changes) == 1 else f"{len(changes) or 'No'} changes"
     talk.print(f"{many}. Findings: {store / 'findings.duckdb'}.")
 
@@ -232,13 +261,15 @@ def catalogue(
     apps = list(telling.chosen(book, category, signal, text))
     if count:
         rows = list(telling.counts(book, apps))
-        _print(rows) if json_lines else _write(f"{row['apps']:>6}  {row['name']}" for row in rows)
+        print_rows(rows) if json_lines else write(
+            f"{row['apps']:>6}  {row['name']}" for row in rows
+        )
     elif json_lines:
-        _print(telling.register(book, apps))
+        print_rows(telling.register(book, apps))
     elif as_csv:
-        _write(telling.csv_lines(telling.register(book, apps)))
+        write(telling.csv_lines(telling.register(book, apps)))
     else:
-        _write(_plain(line) for line in telling.listed(apps))
+        write(plain(line) for line in telling.listed(apps))
         talk.print(f"{len(apps)} apps. 'sundial explain HOST' tells all about one.")
 
 
@@ -268,7 +299,7 @@ def catalogue_add(
         "domains": domains,
     }  # fmt: skip
     over = own_rules.folders(store, [folder] if rules else None)
-    talk.print(_plain(own_rules.add(folder, over, category, table)))
+    talk.print(plain(own_rules.add(folder, over, category, table)))
     talk.print(f"'sundial reclassify --store {store}' gives the history in a store its name.")
 
 
@@ -284,41 +315,53 @@ def catalogue_unknown(
     """
     rows = flow.unknown_queue(store, most)
     if json_lines:
-        _print(rows)
+        print_rows(rows)
         return
-    _write(_plain(f"{row['points']:>3}  {row['domain']}: {row['why']}") for row in rows)
+    write(plain(f"{row['points']:>3}  {row['domain']}: {row['why']}") for row in rows)
 
 
 @app.command()
 def formats(rules: RulesFolders = None, json_lines: Json = False) -> None:
     """List the log formats that are known, and what each one can tell.
 
-    Example: sundial formats
+    Read off the rules: yes, for some kinds of its lines, or never.
+
+    Example: sundial formats --rules my-rules
     """
     known = rulebook.load_formats(rules or ())
     if json_lines:
-        _print(_format_row(one) for one in known.values())
+        print_rows(abilities.row(one) for one in known.values())
         return
     table = Table(box=None, pad_edge=False)
-    for title in (
-        "format",
-        "kind",
-        "user",
-        "client",
-        "bytes out",
-        "bytes in",
-        "verdict",
-        "what it is",
-    ):
-        table.add_column(title, no_wrap=title != "what it is")
+    for title in abilities.TITLES:
+        table.add_column(title, no_wrap=title != abilities.TITLES[-1])
     for one in known.values():
-        row = _format_row(one)
-        marks = [
-            ("yes" if row[key] else "-")
-            for key in ("user", "client", "bytes_out", "bytes_in", "blocked")
-        ]
-        table.add_row(one.name, one.kind, *marks, one.title)
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120).print(table)
+        table.add_row(*map(plain, abilities.cells(one)))
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    write(["'yours': the log states no zone, give it with --timezone. 'some': of some lines only."])
+
+
+@local_formats.command()
+def draft(
+    file: Annotated[Path, typer.Argument(help="A log in no format that is known.")],
+    name: Annotated[str, typer.Option(help="Name of the format; else from the file.")] = "",
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of your rules to write it to, not to the screen.")
+    ] = None,
+) -> None:
+    """Draft a format for a log that nobody has seen, to be edited and checked.
+
+    Its columns are named by what they look like; its samples hold no name of the log.
+
+    Example: sundial format draft proxy.log --into my-rules
+    """
+    made = drafting.draft(file, name)
+    talk.print(plain(f"{made.name}: reads {made.read} of the first {made.lines} lines."))
+    if into is None:
+        write(made.toml.splitlines())
+        return
+    path = drafting.keep(made, into)
+    talk.print(plain(f"{path}: edit it, then 'sundial check --rules {into}'."))
 
 
 @app.command()
@@ -335,7 +378,7 @@ def check(
     Example: sundial check --rules my-rules --fix
     """
     for told in (line for folder in rules or () if fix for line in own_rules.tidy(folder)):
-        talk.print(_plain(told))
+        talk.print(plain(told))
     try:
         book = rulebook.load_rules(rules or ())
     except RulesError as error:
@@ -343,11 +386,11 @@ def check(
     else:
         problems, summary = rulebook.prove(book), rulebook.summary(book)
     for problem in problems:
-        talk.print(_plain(problem))
+        talk.print(plain(problem))
     if json_lines:
-        _print([{"rules": summary, "problems": [str(problem) for problem in problems]}])
+        print_rows([{"rules": summary, "problems": [str(problem) for problem in problems]}])
     else:
-        _write([f"{summary}: {len(problems) or 'no'} problems."])
+        write([f"{summary}: {len(problems) or 'no'} problems."])
     if problems:
         raise typer.Exit(2)
 
@@ -392,12 +435,12 @@ def demo(
 
     Example: sundial demo
     """
-    with _steps() as tell:
+    with steps() as tell:
         demo_company.write_demo(folder, weeks=weeks, progress=tell)
     talk.print(f"{folder}: logs, people.csv, subnets.csv and sundial.toml of a made-up company.")
     store = folder / "store"
     settings = load_settings(folder / "sundial.toml")
-    with _progress() as tell_scan:
+    with progress() as tell_scan:
         book = rulebook.load_rules()
         report = flow.scan([folder / "logs"], store, settings, book, progress=tell_scan)
     talk.print(f"{report.lines:,} lines scanned in {report.seconds:.1f} s; findings in {store}.")
@@ -411,7 +454,7 @@ def main() -> int:
         return _run()
     except SundialError as error:
         for problem in error.problems:
-            talk.print(_plain(problem))
+            talk.print(plain(problem))
         return 2 if isinstance(error, RulesError) else 1
     except KeyboardInterrupt:
         talk.print("Stopped. What was stored before is safe; the next scan goes on from there.")
@@ -434,24 +477,12 @@ def _run() -> int:
     return int(code or 0)
 
 
-def _plain(text: object) -> str:
-    """Return a text as one line that cannot steer a terminal: names come from hostile logs."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-
-
-def _print(rows: Iterable[dict[str, Any]]) -> None:
-    _write(json.dumps(row, default=str) for row in rows)
-
-
-def _write(lines: Iterable[str]) -> None:
-    """Write data to standard output; a reader such as head may have seen enough."""
-    try:
-        for line in lines:
-            sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None
+def _formats(rules: list[Path] | None, named: str | None) -> Mapping[str, Format]:
+    """Load the formats; a name that none of them has is wrong usage."""
+    known = rulebook.load_formats(rules or ())
+    if named is not None and named not in known:
+        raise RulesError(rulebook.no_such_format(named, "--format", known))
+    return known
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
@@ -481,69 +512,6 @@ def _summary(report: intake.Report) -> dict[str, Any]:
         "problems": [str(problem) for problem in report.problems],
         "notes": [str(note) for note in report.notes],
     }
-
-
-def _format_row(one: Format) -> dict[str, Any]:
-    gives = {
-        name: one.gives(name)
-        for name in ("user", "client", "bytes_out", "bytes_in", "blocked", "department")
-    }
-    return {
-        "format": one.name,
-        "title": one.title,
-        "vendor": one.vendor,
-        "kind": one.kind,
-        "cut": one.cut,
-        **gives,
-        "url": one.url,
-    }
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Show a bar with lines a second and the time left when a person is looking."""
-    if not talk.is_terminal:
-        yield lambda _: None
-        return
-    columns = (
-        TextColumn("{task.description:32.32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %  {task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    began = time.monotonic()
-    with Progress(*columns, console=talk, transient=True) as bar:
-        task = bar.add_task("starting", total=None, speed="")
-
-        def show(report: intake.Report) -> None:
-            speed = report.lines / max(0.001, time.monotonic() - began)
-            name = _plain(report.file) if report.stage == "reading" else f"{report.stage} findings"
-            bar.update(
-                task,
-                description=name,
-                total=report.bytes_total or 1,
-                completed=report.bytes_done,
-                speed=f"{speed:,.0f} lines/s",
-            )
-
-        yield show
-
-
-@contextmanager
-def _steps() -> Iterator[Any]:
-    """Show steps of unlike length as one bar."""
-    if not talk.is_terminal:
-        yield None
-        return
-    with Progress(
-        TextColumn("{task.description:32.32}"), BarColumn(), console=talk, transient=True
-    ) as bar:
-        task = bar.add_task("writing a company")
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield show
 
 
 if __name__ == "__main__":

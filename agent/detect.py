@@ -28,6 +28,8 @@ class Tally:
     named: int
     others: int
     rejects: int
+    lines: frozenset[int] = frozenset()
+    """Numbers of the lines that are named events."""
 
     @property
     def total(self) -> int:
@@ -73,7 +75,7 @@ def detect(
     if first is not None and first in formats:
         tally = attempt(formats[first], sample)
         if tally.named and tally.rejects == 0:
-            return Answer(formats[first], also=_also(formats[first], formats, {}))
+            return Answer(formats[first], also=_also(formats[first], formats, {}, attempt))
     tallies: dict[str, Tally] = {}
     fitting: dict[str, Tally] = {}
     for generic in (False, True):
@@ -91,7 +93,18 @@ def detect(
     answer = _most_specific(tied, attempt)
     if answer.format is None:
         return answer
-    return Answer(answer.format, also=_also(answer.format, formats, tallies))
+    return Answer(answer.format, also=_also(answer.format, formats, tallies, attempt))
+
+
+def others(rejected: bytes, formats: Mapping[str, Format], attempt: Try) -> tuple[Format, ...]:
+    """Return the formats that read some of the lines that a file's own formats reject."""
+    tallies = {
+        name: attempt(candidate, rejected)
+        for name, candidate in formats.items()
+        if not (candidate.header or candidate.generic) and _possible(candidate, rejected)
+    }
+    found = {name: tally for name, tally in tallies.items() if tally.named}
+    return tuple(formats[name] for name in _in_order(found, formats, attempt))
 
 
 def _fitting(tallies: Mapping[str, Tally], formats: Mapping[str, Format]) -> dict[str, Tally]:
@@ -100,6 +113,9 @@ def _fitting(tallies: Mapping[str, Tally], formats: Mapping[str, Format]) -> dic
     alone = {name: tally for name, tally in useful.items() if tally.fit[0] >= ENOUGH}
     if alone:
         return alone
+    mixed = frozenset[int]().union(*(tally.lines for tally in useful.values()))
+    if any(len(mixed) >= ENOUGH * tally.total for tally in useful.values()):
+        return useful  # a relay that writes the lines of several devices into one file
     together: Counter[str] = Counter()
     for name, tally in useful.items():
         together[formats[name].vendor] += tally.events + tally.others
@@ -111,17 +127,35 @@ def _fitting(tallies: Mapping[str, Tally], formats: Mapping[str, Format]) -> dic
 
 
 def _also(
-    main: Format, formats: Mapping[str, Format], tallies: Mapping[str, Tally]
+    main: Format, formats: Mapping[str, Format], tallies: Mapping[str, Tally], attempt: Try
 ) -> tuple[Format, ...]:
     """Return what else a file may hold: what its first lines hold, then the vendor's other formats.
 
     A format whose columns a header names cannot read single lines, and is left out.
     """
-    seen = [name for name, tally in tallies.items() if tally.named]
-    seen.sort(key=lambda name: (formats[name].generic, -tallies[name].named, name))
+    named = {name: tally for name, tally in tallies.items() if tally.named and name != main.name}
+    seen = _in_order({n: t for n, t in named.items() if not formats[n].header}, formats, attempt)
     kin = [name for name, candidate in formats.items() if candidate.vendor == main.vendor]
     names = dict.fromkeys([*seen, *kin])
-    return tuple(formats[name] for name in names if name != main.name and not formats[name].header)
+    # Nor may a guess take what a device's own format leaves: a record that repeats another, say.
+    return tuple(
+        found
+        for found in map(formats.__getitem__, names)
+        if found is not main and not found.header and not found.generic
+    )
+
+
+def _in_order(
+    tallies: Mapping[str, Tally], formats: Mapping[str, Format], attempt: Try
+) -> list[str]:
+    """Return names of formats, the more specific first: what it leaves, the others may read."""
+    taken = {
+        name: sum(
+            _reads(formats[name], formats[other], attempt) for other in tallies if other != name
+        )
+        for name in tallies
+    }
+    return sorted(tallies, key=lambda name: (taken[name], -tallies[name].named, name))
 
 
 def _first_lines(head: bytes) -> bytes:

@@ -7,25 +7,21 @@ of that clean text: a log and its compressed or renamed copy are the same text, 
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import hashlib
-import lzma
 import os
 import queue
 import re
 import stat
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, TypeVar
 
-import zstandard
-
+from agent import packing
 from agent.errors import LogError, Problem
 
 BLOCK = 1 << 26
@@ -37,40 +33,13 @@ TAIL = 1 << 12
 LONGEST_LINE = 1 << 20
 """Bytes; a longer line is cut here, and the parser rejects it."""
 
+UNFINISHED = "the rest will be read when the file is complete"
 _DATE_IN_NAME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)")
 _BINARY_SHARE = 0.1
 _PIECE = 1 << 22
 """Bytes of a plain file that are read at once."""
 _PACKED_PIECE = 1 << 16
-"""... and of a compressed one: a thousand times as much may come out."""
-
-
-class _Engine(Protocol):
-    """What zlib, bz2, lzma and zstandard have in common: one member of a compressed file."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-def _gzip_member() -> _Engine:
-    return zlib.decompressobj(wbits=31)
-
-
-def _zstd_frame() -> _Engine:
-    return zstandard.ZstdDecompressor().decompressobj()
-
-
-_PACKED: dict[bytes, Callable[[], _Engine]] = {
-    b"\x1f\x8b": _gzip_member,
-    b"\x28\xb5\x2f\xfd": _zstd_frame,
-    b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ\0": lzma.LZMADecompressor,
-}
-"""The first bytes of a compressed file, and what reads the rest."""
-_DAMAGED = (zlib.error, zstandard.ZstdError, lzma.LZMAError)
+"""... and of a compressed one."""
 
 
 _Item = TypeVar("_Item")
@@ -100,7 +69,7 @@ class LogFile:
     name: str
     """The path below the scanned folder, with ``/``; for settings and messages."""
     size: int = 0
-    """Bytes on disk."""
+    """Bytes on disk, or in the archive that it lies in."""
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
     inode: tuple[int, int] | None = None
     """Which file it was when it was found; a rotation may put another one in its place."""
@@ -108,6 +77,16 @@ class LogFile:
     """Bytes on disk that were read so far."""
     truncated: str | None = None
     """Why reading stopped before the end (an unfinished gzip), None where it did not."""
+    rest: str = UNFINISHED
+    """What becomes of the part behind that."""
+    member: packing.Member | None = None
+    """Which file of the archive ``path`` this is; None for a file of its own."""
+
+    @property
+    def folder(self) -> str:
+        """The first folder of the name, below the scanned folder; an archive is none."""
+        name = self.name.removesuffix(f"/{self.member.name}") if self.member else self.name
+        return name.partition("/")[0] if "/" in name else ""
 
     @property
     def dated(self) -> date:
@@ -128,12 +107,37 @@ def find(paths: Sequence[Path], problems: list[Problem]) -> Iterator[LogFile]:
     """Yield each log file below ``paths`` once, in name order.
 
     Hidden files are left out; links to a folder that was already visited are not followed twice.
-    What cannot be read becomes a problem, and the rest goes on.
+    Each file of an archive is a log file, as ``archive.zip/member.log``. What cannot be read
+    becomes a problem, and the rest goes on.
     """
     seen: set[tuple[int, int]] = set()
+    desk = packing.Desk()
     for root in paths:
         base = root if root.is_dir() else root.parent
-        yield from _walk(root, base, seen, problems)
+        for log in _walk(root, base, seen, problems):
+            yield from _unfolded(log, desk, problems)
+
+
+def _unfolded(log: LogFile, desk: packing.Desk, problems: list[Problem]) -> Iterator[LogFile]:
+    """Yield the files of an archive, or the file itself where it is none."""
+
+    def refused(name: str, why: str) -> None:
+        problems.append(Problem(f"{log.name}/{name}", f"{why}."))
+
+    try:
+        found = packing.members(lambda: _disk(log), desk, refused)
+    except packing.TrapError as error:
+        problems.append(Problem(log.name, f"{error}; it is left out."))
+        return
+    except (LogError, OSError):
+        found = None  # whoever reads it says what is wrong
+    if found is None:
+        yield log
+        return
+    for member in found:
+        name, modified = f"{log.name}/{member.name}", member.modified or log.modified
+        size = member.size - member.missing
+        yield LogFile(log.path, name, size, modified, log.inode, member=member)
 
 
 def _walk(
@@ -169,7 +173,8 @@ def matches(log: LogFile, pattern: str) -> bool:
     >>> matches(LogFile(Path("/logs/berlin/access.log"), "access.log"), "berlin/*")
     True
     """
-    path = log.path.absolute().as_posix()
+    inside = f"/{log.member.name}" if log.member else ""
+    path = f"{log.path.absolute().as_posix()}{inside}"
     return fnmatch(log.name, pattern) or fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")
 
 
@@ -320,11 +325,10 @@ def _pieces(log: LogFile, clean: _Cleaner | None = None) -> Iterator[bytes]:
     """Yield clean text; stop, and note it, where a compressed stream breaks off."""
     clean = clean or _Cleaner()
     log.truncated = None
-    with _disk(log) as file:
-        for piece in _raw(file, log):
-            log.position = file.tell()
-            if text := clean.feed(piece):
-                yield text
+    log.position = 0
+    for piece in _raw(log):
+        if text := clean.feed(piece):
+            yield text
     if text := clean.feed(b"", final=True):
         yield text
 
@@ -341,40 +345,41 @@ def _disk(log: LogFile) -> BinaryIO:
     return file
 
 
-def _raw(file: BinaryIO, log: LogFile) -> Iterator[bytes]:
-    """Yield the bytes of a file, unpacked where its first bytes say that it is packed."""
+def _raw(log: LogFile) -> Iterator[bytes]:
+    """Yield the bytes of a file, unpacked; stop, and note it, where they break off."""
+    begun = False
     try:
-        magic = file.read(6)
-        file.seek(0)
-        engine = next((make for start, make in _PACKED.items() if magic.startswith(start)), None)
-        if engine is not None:
-            yield from _unpacked(file, engine)
-            return
-        while piece := file.read(_PIECE):
+        text = packing.unpacked(_from_disk(log) if log.member is None else _from_archive(log))
+        for piece in text if log.member is None else packing.refuse_archive(text):
+            begun = True
             yield piece
+    except packing.TrapError as error:
+        if not begun:
+            raise LogError(Problem(log.name, f"{error}.")) from None
+        log.truncated, log.rest = str(error), "the rest is left out"
     except EOFError:
-        log.truncated = "ends in the middle of a compressed block"
-    except _DAMAGED:
+        block = "a compressed block" if log.member is None else "its archive"
+        log.truncated = f"ends in the middle of {block}"
+    except packing.DAMAGED:
         log.truncated = "is damaged inside a compressed block"
     except OSError as error:
         broken = "is damaged inside a compressed block"  # bz2 says so with an OSError of no number
         log.truncated = f"stopped being readable ({_why(error)})" if error.errno else broken
 
 
-def _unpacked(file: BinaryIO, make: Callable[[], _Engine]) -> Iterator[bytes]:
-    """Yield what the members of a compressed file hold; EOFError where the last one breaks off."""
-    engine, begun = make(), False
-    while piece := file.read(_PACKED_PIECE):
-        while piece:
-            begun = True
-            if text := engine.decompress(piece):
-                yield text
-            piece = b""
-            if engine.eof:
-                # Some writers pad a file with NULs.
-                piece, engine, begun = engine.unused_data.lstrip(b"\0"), make(), False
-    if begun:
-        raise EOFError
+def _from_disk(log: LogFile) -> Iterator[bytes]:
+    with _disk(log) as file:
+        size = _PACKED_PIECE if packing.is_packed(file.read(6)) else _PIECE
+        file.seek(0)
+        while piece := file.read(size):
+            log.position += len(piece)
+            yield piece
+
+
+def _from_archive(log: LogFile) -> Iterator[bytes]:
+    for piece in log.member.pieces() if log.member else ():
+        log.position += len(piece)
+        yield piece
 
 
 class _Cleaner:

@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import Problem, RulesError, nearest
-from agent.model import CUTS, FIELDS, TRANSFORMS, Field, Format, Pivot, Sample, Shape
+from agent.model import CUTS, FIELDS, TRANSFORMS, Advice, Field, Format, Pivot, Sample, Shape
 
 _SHIPPED = "rules/formats"
 _KINDS = ("dns", "proxy", "firewall", "mixed")
 _EVIDENCE = ("observed", "documented")
 _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
-    "starts", "other", "wrapped", "empty", "generic", "shape", "sample",
+    "starts", "other", "wrapped", "empty", "generic", "shape", "sample", "advice",
 )  # fmt: skip
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
 _FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
+_ADVICE = ("for", "do", "snippet")
+_ZONE = "zone"
+"""What an advice may be for beside fields: times that state no zone."""
 _SAMPLE = ("line", "event", "header", "note")
 _DEFAULT_TRANSFORM = {
     "ts": "time",
@@ -56,6 +59,18 @@ def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     if problems:
         raise RulesError(problems)
     return formats
+
+
+def read_format(name: str, text: str) -> Format:
+    """Return the format that a text of TOML holds. Raises RulesError with all its problems."""
+    problems: list[Problem] = []
+    try:
+        made = _Reader(name, problems).format(name, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(Problem(name, f"is not TOML: {error}.")) from None
+    if made is None or problems:
+        raise RulesError(problems)
+    return made
 
 
 def _load(entry: Traversable, where: str, problems: list[Problem]) -> Format | None:
@@ -109,6 +124,7 @@ class _Reader:
                 for number, shape in enumerate(shapes, 1)
             ),
             samples=tuple(self.samples(self.tables(table, "sample"))),
+            advice=tuple(self.advice(self.tables(table, "advice"))),
         )
         if not made.samples:
             self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
@@ -194,6 +210,18 @@ class _Reader:
             if event not in {"other", "reject"} if isinstance(event, str) else not event:
                 self.wrong(f"{key}.event", 'is the expected event as a table, "other" or "reject".')
             yield Sample(str(table.get("line", "")), event or {}, str(table.get("header", "")))
+
+    def advice(self, tables: Iterable[dict[str, Any]]) -> Iterable[Advice]:
+        for number, table in enumerate(tables, 1):
+            key = f"advice[{number}]"
+            self.known(table, _ADVICE, key)
+            about = tuple(_texts(table.get("for", ())))
+            for name in about:
+                if name not in {*FIELDS, _ZONE}:
+                    self.wrong(f"{key}.for", f'"{name}": no such field.{nearest(name, FIELDS)}')
+            if not about or not isinstance(table.get("do"), str):
+                self.wrong(key, "names the fields that it is for, and what to do.")
+            yield Advice(about, str(table.get("do", "")), str(table.get("snippet", "")).strip("\n"))
 
     def cells(self, made: Format) -> None:
         """Find fields and conditions that take a cell which no line of their shape has."""

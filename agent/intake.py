@@ -69,6 +69,9 @@ class Intake:
         self._changed: dict[int, store.Ledger] = {}
         self._rejects: list[store.Reject] = []
         self._usual: dict[str, str] = {}
+        self._left, self._in_vain = 0, (0, 0.0)
+        """Lines of a file that no format makes an event of; how many there were, and their share of
+        a stretch, when no further format was found for them."""
         self._done = 0
         self._began = self._flushed = time.monotonic()
 
@@ -103,11 +106,11 @@ class Intake:
         try:
             plan = self._plan(log, head, row, setting)
         except LogError as error:
-            row.source = setting.name if setting else _folder(log) or None
+            row.source = setting.name if setting else log.folder or None
             self._note(row, log, "skipped", error.problems[0].message)
             raise
         row.format, row.also = plan.format.name, [other.name for other in plan.also]
-        row.source = setting.name if setting else _folder(log) or row.format
+        row.source = setting.name if setting else log.folder or row.format
         self._usual[row.source] = row.format
         self._lines(log, row, plan)
         status, note = self._outcome(log, row)
@@ -158,21 +161,22 @@ class Intake:
         elif forced is not None:
             found = detect.Answer(self._known[forced])
         else:
-            usual = self._usual.get(setting.name if setting else _folder(log))
+            usual = self._usual.get(setting.name if setting else log.folder)
             found = reading.answer(self._con, log, head, self._known, usual)
-        plan = reading.plan(log, head, found, zone)
+        plan = replace(reading.plan(log, head, found, zone), open=forced is None)
         if row.consumed and row.layout and row.format == plan.format.name:
             return replace(plan, reading=replace(plan.reading, columns=tuple(row.layout)))
         return plan
 
     def _lines(self, log: files.LogFile, row: store.Ledger, plan: reading.Plan) -> None:
         before, began, then = row.seconds, time.monotonic(), plan.reading
+        self._left, self._in_vain = 0, (0, 0.0)
         blocks = files.blocks(log, row.consumed, files.BLOCK)
         # Numbering lines is the reader's work too: meanwhile the database groups the last ones.
         for block, stretches in files.ahead(reading.numbered(blocks, plan, row.lines + 1)):
             tail = None if block.terminated else row.file_id
             for table, now in stretches:
-                self._count(row, table, replace(plan, reading=now), tail)
+                plan = self._count(row, table, replace(plan, reading=now), tail)
                 then = now
             if block.terminated:
                 row.consumed, row.tail_digest = block.end, files.digest(block.trail)
@@ -187,13 +191,32 @@ class Intake:
 
     def _count(
         self, row: store.Ledger, table: pa.Table, plan: reading.Plan, tail: int | None
-    ) -> None:
-        """Roll some lines up; add how they came out to the ledger row and the report."""
+    ) -> reading.Plan:
+        """Roll some lines up; add how they came out to the ledger row and the report.
+
+        Return the plan for the lines behind them: another device may have begun to write.
+        """
         self._con.register("lines", table)
         events = parse.events_sql(plan.format, plan.reading)
-        bare = replace(plan.reading, columns=(), places={})
-        also = [parse.events_sql(other, bare, "rejected") for other in plan.also]
-        counts = self._rollup.add(events, row.source or "", tail, also)
+        departments = any(one.gives("department") for one in (plan.format, *plan.also))
+
+        def further() -> Sequence[tuple[str, bool]]:
+            nonlocal plan
+            if tail is None and plan.open:
+                plan = self._further(row, plan, len(table))
+            return plan.retries("rejected")
+
+        def wanted(counts: rollup.Counts) -> bool:
+            left = sum(lines for lines, _ in counts.rejects.values())
+            if plan.also and left:
+                return True
+            left += counts.others
+            foreign = any(one.vendor != plan.format.vendor for one in plan.also)
+            return bool(left) and (foreign or (tail is None and self._due(left, counts.lines)))
+
+        also = plan.retries("rejected")
+        retry = rollup.Retry(also, wanted, further) if plan.open else None
+        counts = self._rollup.add(events, row.source or "", tail, retry, departments=departments)
         rejects = sum(lines for lines, _ in counts.rejects.values())
         row.lines += counts.lines
         row.events += counts.events
@@ -208,6 +231,28 @@ class Intake:
         for reason, (lines, first) in counts.rejects.items():
             sample = _masked(table["line"][first - table["line_no"][0].as_py()].as_py())
             self._rejects.append(store.Reject(row.file_id, reason, lines, first, sample, tail))
+        return plan
+
+    def _further(self, row: store.Ledger, plan: reading.Plan, lines: int) -> reading.Plan:
+        """Return a plan by which lines that are rejected so far may be read.
+
+        What was looked at in vain is not looked at again until there is much more of it.
+        """
+        left = self._con.sql("SELECT count(*) FROM rejected").fetchall()[0][0]
+        due = self._due(left, lines)
+        self._left += left
+        if not left or not due:
+            return plan
+        found = reading.further(self._con, "rejected", plan, self._known)
+        if (found.also, found.prefixed) == (plan.also, plan.prefixed):
+            self._in_vain = (self._left, left / lines)
+        row.also = [other.name for other in found.also]
+        return found
+
+    def _due(self, left: int, lines: int) -> bool:
+        """Tell whether so many lines that no format reads are worth a look for a further one."""
+        before, share = self._in_vain
+        return left / lines > 1.5 * share or self._left + left >= 4 * before
 
     def _outcome(self, log: files.LogFile, row: store.Ledger) -> tuple[str, str | None]:
         """Return status and note of a file that was read; report what went wrong."""
@@ -219,7 +264,7 @@ class Intake:
             status = "skipped"
         elif log.truncated:
             note = f"{log.truncated} after {row.lines:,} lines"
-            cure = "those are stored, the rest will be read when the file is complete"
+            cure = f"those are stored, {log.rest}"
             status = "truncated"
         else:
             return "read", None if row.events else "holds no event"
@@ -269,11 +314,6 @@ def _witness(row: store.Ledger, counts: rollup.Counts) -> None:
 
 def _naive(moment: datetime) -> datetime:
     return moment.replace(tzinfo=None)
-
-
-def _folder(log: files.LogFile) -> str:
-    """Return the first folder of a file's name below the scanned folder: its source by default."""
-    return log.name.partition("/")[0] if "/" in log.name else ""
 
 
 def _masked(line: str) -> str:

@@ -249,6 +249,18 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What to change on the device where its log does not say something."""
+
+    about: tuple[str, ...]
+    """The fields that are missing; ``zone`` stands for the time zone."""
+    change: str
+    """One sentence."""
+    snippet: str = ""
+    """The lines of configuration, ready to be pasted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """One vendor log layout."""
 
@@ -277,6 +289,7 @@ class Format:
     """True for a layout of no one device: tried where no other format reads the lines."""
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
+    advice: tuple[Advice, ...] = ()
 
     def gives(self, field_name: str) -> bool:
         """Tell whether any event of this format can have a field."""

@@ -148,6 +148,15 @@ def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
     return ()
 
 
+def without_prefix(line: str) -> str:
+    """Return a line without the syslog prefix that a relay set before it.
+
+    >>> without_prefix("<134>Jan  1 09:00:00 gw squid[7]: 1767258000.123 845")
+    '1767258000.123 845'
+    """
+    return re.sub(_SYSLOG, "", line, count=1).lstrip(" ")
+
+
 def looks_prefixed(head: bytes) -> bool:
     r"""Tell whether a syslog prefix stands before some of the first lines.
 

@@ -56,15 +56,29 @@ WITH named AS (
     LEFT JOIN alias AS whole ON whole.alias_key = actor.key
     LEFT JOIN alias AS local_part ON local_part.alias_key = actor.alt_key
     WHERE actor.kind = 'user'
+),
+said AS (
+    -- A department that a log names holds from the day it was first named to the day of the next.
+    SELECT actor_id, department,
+        CASE WHEN row_number() OVER told = 1 THEN DATE '0001-01-01' ELSE first_day END AS valid_from,
+        coalesce(lead(first_day) OVER told, DATE '9999-12-31') AS valid_to
+    FROM stated_department
+    WINDOW told AS (PARTITION BY actor_id ORDER BY first_day, department)
 )
 SELECT named.actor_id, named.person_id, 'person', stay.department, stay.valid_from, stay.valid_to
 FROM named JOIN person_department AS stay USING (person_id)
+UNION ALL
+-- The log's own word places a user whom the directory does not know, before any address does.
+SELECT named.actor_id, NULL, 'person', said.department, said.valid_from, said.valid_to
+FROM named JOIN said USING (actor_id)
+WHERE named.person_id IS NULL AND said.valid_from < said.valid_to
 UNION ALL
 -- A user name tells people apart even where the address does not, so a shared network with a
 -- department still places a user whom the directory does not know.
 SELECT named.actor_id, NULL, 'person', seen_network.department, DATE '0001-01-01', DATE '9999-12-31'
 FROM named JOIN seen_network USING (network)
 WHERE named.person_id IS NULL AND seen_network.department IS NOT NULL
+    AND named.actor_id NOT IN (SELECT actor_id FROM said)
 UNION ALL
 SELECT
     actor.actor_id,
@@ -74,7 +88,13 @@ SELECT
     DATE '0001-01-01',
     DATE '9999-12-31'
 FROM actor JOIN seen_network USING (network)
-WHERE actor.kind = 'address' AND (seen_network.shared OR seen_network.department IS NOT NULL);
+WHERE actor.kind = 'address' AND (seen_network.shared OR seen_network.department IS NOT NULL)
+UNION ALL
+-- An address belongs where the operator's subnets say; only where they are silent, the log is heard.
+SELECT actor.actor_id, NULL, 'address', said.department, said.valid_from, said.valid_to
+FROM actor JOIN said USING (actor_id) LEFT JOIN seen_network USING (network)
+WHERE actor.kind = 'address' AND said.valid_from < said.valid_to
+    AND NOT coalesce(seen_network.shared OR seen_network.department IS NOT NULL, false);
 
 -- section: stored_names
 SELECT

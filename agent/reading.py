@@ -14,6 +14,9 @@ from agent.errors import LogError, Problem
 from agent.model import Format
 from agent.sql import THREADS
 
+_SHORT = 8192
+"""Bytes; longer lines do not help to tell a format."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -24,6 +27,22 @@ class Plan:
     """Formats to try, in order, on the lines that ``format`` rejects."""
     reading: parse.Reading
     """How its first line is read; later ones may have other columns."""
+    prefixed: bool = False
+    """Whether a relay's prefix may stand before lines of ``also``."""
+    open: bool = True
+    """Whether formats may be added for what all of these reject; not where one was named."""
+
+    @property
+    def bare(self) -> parse.Reading:
+        """How lines of ``also`` are read: each by itself, whatever columns the file has."""
+        return replace(self.reading, columns=(), places={}, prefixed=self.prefixed)
+
+    def retries(self, relation: str) -> list[tuple[str, bool]]:
+        """Return the SELECT of each of ``also``, and whether it is of another vendor."""
+        return [
+            (parse.events_sql(one, self.bare, relation), one.vendor != self.format.vendor)
+            for one in self.also
+        ]
 
 
 def connect(spill: Path | None = None, memory: str = "600MB") -> duckdb.DuckDBPyConnection:
@@ -66,35 +85,129 @@ def plan(log: files.LogFile, head: bytes, found: detect.Answer, timezone: str) -
         raise LogError(Problem(log.name, f"{found.reason}."))
     columns = parse.first_columns(found.format, head)
     reading = replace(_reading(log, head), timezone=timezone, columns=columns)
-    return Plan(found.format, found.also, reading)
+    return Plan(found.format, found.also, reading, reading.prefixed)
+
+
+def further(
+    con: duckdb.DuckDBPyConnection, rejected: str, plan: Plan, known: Mapping[str, Format]
+) -> Plan:
+    """Return a plan that also reads lines of a relation which all formats of the plan reject.
+
+    Another device may begin to write into a file at any time. The same plan where no format that is
+    known reads any of some lines, spread over all of them.
+    """
+    found = con.execute(
+        f"SELECT line FROM {rejected} WHERE strlen(line) < {_SHORT} "
+        f"ORDER BY hash(line_no), line_no LIMIT {detect.LINES}"
+    ).fetchall()
+    text = "".join(f"{line.rstrip()}\n" for (line,) in found).encode()
+    more = detect.others(text, known, _attempt(con, plan.reading))
+    mine = {plan.format.name, *(one.name for one in plan.also)}
+    also = (*plan.also, *(one for one in more if one.name not in mine))
+    prefixed = plan.prefixed or (bool(more) and parse.looks_prefixed(text))
+    return replace(plan, also=also, prefixed=prefixed)
+
+
+def opened(
+    log: files.LogFile, head: bytes, found: detect.Answer, timezone: str, *, named: bool
+) -> Plan:
+    """Return how to read a file from its start; no other format than a named one is tried."""
+    return replace(plan(log, head, found, timezone), open=not named)
+
+
+def pieces(
+    con: duckdb.DuckDBPyConnection,
+    log: files.LogFile,
+    start: Plan,
+    known: Mapping[str, Format],
+    size: int = files.BLOCK,
+) -> Iterator[tuple[files.Block, int]]:
+    """Read a file stretch by stretch into table ``piece`` of a database, one row a line.
+
+    The table has ``line_no``, ``outcome``, the fields of an event and the ``format`` that read the
+    line; ``lines`` are the lines themselves. Yields each block with the number of these lines.
+    """
+    now, first_line = start, 1
+    for block in files.blocks(log, size=size):
+        for table, then in stretches(now.format, block.text, first_line, now.reading):
+            now = _piece(con, table, replace(now, reading=then), known)
+            first_line += len(table)
+            yield block, len(table)
+
+
+def _piece(
+    con: duckdb.DuckDBPyConnection, table: pa.Table, now: Plan, known: Mapping[str, Format]
+) -> Plan:
+    con.register("lines", table)
+    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(now.format, now.reading, 'lines')}")
+    if now.open and _retried(con, now):
+        con.execute(f"CREATE OR REPLACE TABLE rejected AS {_LEFT.format(others=True)}")
+        found = further(con, "rejected", now, known)
+        if found != now:
+            _retried(con, found)
+        return found
+    return now
+
+
+_LEFT = f"""
+SELECT lines.* FROM lines JOIN piece USING (line_no)
+WHERE outcome <> '{parse.OTHER}' OR ({{others}} AND outcome = '{parse.OTHER}' AND host IS NULL)
+"""
+"""Lines that are no event so far and name no host, with or without those that rightly are none."""
+
+
+def _retried(con: duckdb.DuckDBPyConnection, now: Plan) -> bool:
+    """Show what one format makes no event of to the next; return whether lines are left."""
+    for other in now.also:
+        left = f"({_LEFT.format(others=other.vendor != now.format.vendor)})"
+        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, now.bare, left)}")
+        con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
+        con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
+    return bool(con.execute(f"SELECT 1 FROM ({_LEFT.format(others=True)}) LIMIT 1").fetchall())
+
+
+def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
+    return (
+        f"SELECT *, '{log_format.name}' AS format, "
+        f"outcome IS NULL OR outcome = '{parse.OTHER}' AS taken "
+        f"FROM ({parse.events_sql(log_format, then, relation)})"
+    )
 
 
 def _reading(log: files.LogFile, head: bytes) -> parse.Reading:
     return parse.Reading(dated=log.dated, prefixed=parse.looks_prefixed(head))
 
 
+def attempt(con: duckdb.DuckDBPyConnection, head: bytes) -> detect.Try:
+    """Return what counts how a format takes lines of a text that has no file."""
+    return _attempt(con, parse.Reading(prefixed=parse.looks_prefixed(head)))
+
+
 def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.Try:
     """Return what counts how a format takes some lines."""
 
     def attempt(candidate: Format, text: bytes) -> detect.Tally:
-        counts, line = [0, 0, 0, 0], 1
+        counts, line, named = [0, 0, 0, 0], 1, set[int]()
         start = replace(
             reading,
             prefixed=parse.looks_prefixed(text),
             columns=parse.first_columns(candidate, text),
         )
         for table, then in stretches(candidate, text, line, start):
-            con.register("lines", table)
+            con.register("tried", table)
             found = con.execute(
                 # A line that repeats a host is no event to count, but shows the format as well.
                 "SELECT count(*) FILTER (outcome IS NULL OR shown), count(*) FILTER (shown), "
                 f"count(*) FILTER (outcome = '{parse.OTHER}' AND NOT shown), "
-                f"count(*) FILTER (outcome <> '{parse.OTHER}') "
-                f"FROM (SELECT outcome, host IS NOT NULL AND coalesce(outcome, '') IN "
-                f"('', '{parse.OTHER}') AS shown FROM ({parse.events_sql(candidate, then)}))"
+                f"count(*) FILTER (outcome <> '{parse.OTHER}'), list(line_no) FILTER (shown) "
+                f"FROM (SELECT line_no, outcome, host IS NOT NULL AND coalesce(outcome, '') IN "
+                f"('', '{parse.OTHER}') AS shown "
+                f"FROM ({parse.events_sql(candidate, then, 'tried')}))"
             ).fetchall()[0]
-            counts = [a + b for a, b in zip(counts, found, strict=True)]
-        return detect.Tally(*counts)
+            counts = [a + b for a, b in zip(counts, found[:-1], strict=True)]
+            named |= set(found[-1] or ())
+        events, shown, others, rejects = counts
+        return detect.Tally(events, shown, others, rejects, frozenset(named))
 
     return attempt
 

@@ -29,7 +29,9 @@ CREATE OR REPLACE TABLE placed (
     day DATE, source VARCHAR, tail INTEGER, actor INTEGER, network INTEGER, thing INTEGER,
     requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
     first_seen TIMESTAMP, last_seen TIMESTAMP
-)"""
+);
+CREATE OR REPLACE TABLE stated (actor INTEGER, department VARCHAR, first_day DATE);
+"""
 _MEANINGS = """
 CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER);
 CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER);
@@ -53,6 +55,8 @@ class Batch:
     """host, app, signal, evidence, tenant, rule."""
     actors: pa.Table
     """key, is_user, alt_key, network."""
+    said: pa.Table
+    """actor, department, first_day: what the logs themselves say of a department."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class Counts:
 
     lines: int = 0
     events: int = 0
+    others: int = 0
     rejects: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Reason to (lines, number of the first one)."""
     first_seen: datetime | None = None
@@ -68,6 +73,19 @@ class Counts:
     has_user: bool = False
     has_client: bool = False
     has_bytes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How lines are read that are no event of their file's first format."""
+
+    also: Sequence[tuple[str, bool]]
+    """SELECTs over ``rejected``, each with whether it is also for lines that rightly are no event
+    of the first format: another vendor's lines may look so."""
+    wanted: Callable[[Counts], bool]
+    """Whether it is worth while, by how the lines came out at first."""
+    further: Callable[[], Sequence[tuple[str, bool]]]
+    """Asked once for more such SELECTs, all lines that are left standing in ``rejected``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +138,37 @@ class Rollup:
         return self.held >= FULL
 
     def add(
-        self, events: str, source: str, tail: int | None = None, also: Sequence[str] = ()
+        self,
+        events: str,
+        source: str,
+        tail: int | None = None,
+        retry: Retry | None = None,
+        *,
+        departments: bool = False,
     ) -> Counts:
         """Group the events of a SELECT over ``lines``; return how the lines came out.
 
-        ``tail`` marks the file whose unfinished last line this is. ``also`` are SELECTs over
-        ``rejected``, by which lines that the first one rejects are tried again.
+        ``tail`` marks the file whose unfinished last line this is. ``retry`` says how
+        lines that the SELECT makes no event of are tried again. ``departments`` tells that the
+        lines may say in which department somebody is.
         """
-        counts = self._gather(events)
-        if also and counts.rejects:
-            counts = self._gather(self._retry(events, also))
+        department = "max(department)" if departments else "CAST(NULL AS VARCHAR)"
+        counts = self._gather(events, department)
+        if retry is not None and retry.wanted(counts):
+            departments |= self._retry(events, retry)
+            counts = self._gather("FROM event", "max(department)")
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
         placed = run(self._con, _SQL["place"], {"source": source, "tail": tail})
         self.held += placed
+        if departments and tail is None:  # half a word at the end of a file names no department
+            run(self._con, _SQL["stated"])
         return counts
 
-    def _gather(self, events: str) -> Counts:
+    def _gather(self, events: str, department: str) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
-        run(self._con, _SQL["gather"].format(day=self._day, events=events))
+        run(self._con, _SQL["gather"].format(day=self._day, events=events, department=department))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size in self._con.sql(
             _SQL["outcomes"]
@@ -149,17 +178,25 @@ class Rollup:
                 counts.events = lines
                 counts.first_seen, counts.last_seen = start, end
                 counts.has_user, counts.has_client, counts.has_bytes = user, client, size
-            elif outcome != "other":
+            elif outcome == "other":
+                counts.others = lines
+            else:
                 counts.rejects[outcome] = (lines, first)
         return counts
 
-    def _retry(self, events: str, also: Sequence[str]) -> str:
-        """Read each line by the first SELECT that does not reject it; return a SELECT of all."""
+    def _retry(self, events: str, retry: Retry) -> bool:
+        """Put each line into ``event`` as the first SELECT reads it that makes something of it."""
         run(self._con, f"CREATE OR REPLACE TEMP TABLE event AS {events}")
-        for other in also:
-            run(self._con, _SQL["rejected"])
+        self._left(retry.also)
+        return bool(self._left(retry.further()) or retry.also)
+
+    def _left(self, also: Sequence[tuple[str, bool]]) -> int:
+        """Try SELECTs in turn; leave in ``rejected`` what is no event and names no host."""
+        for other, foreign in also:
+            run(self._con, _SQL["rejected"].format(others=foreign))
             run(self._con, _SQL["retry"].format(events=other))
-        return "FROM event"
+        run(self._con, _SQL["rejected"].format(others=True))
+        return len(also)
 
     def take(self) -> Batch:
         """Return what was gathered, and start afresh."""
@@ -168,7 +205,7 @@ class Rollup:
         run(self._con, _SQL["departments"])
         tables = {
             name: self._con.sql(_SQL[name]).to_arrow_table()
-            for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors")
+            for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors", "said")
         }
         run(self._con, "DROP TABLE numbered")
         run(self._con, _TABLES)

@@ -12,15 +12,19 @@ SELECT
     sum(bytes_in)::BIGINT AS bytes_in,
     min(ts) AS first_seen,
     max(ts) AS last_seen,
-    min(line_no) AS first_line
+    min(line_no) AS first_line,
+    {department} AS department
 FROM ({events}) AS event
 GROUP BY ALL;
 
 -- section: rejected
--- Lines that one format rejects may be of another device that writes to the same file.
+-- Lines that one format rejects may be of another device that writes to the same file; so may lines
+-- that only look like a record of no interest.
 CREATE OR REPLACE TEMP TABLE rejected AS
 SELECT lines.line_no, lines.line FROM lines
-SEMI JOIN (SELECT line_no FROM event WHERE outcome <> 'other') AS bad USING (line_no);
+SEMI JOIN (
+    SELECT line_no FROM event WHERE outcome <> 'other' OR ({others} AND outcome = 'other' AND host IS NULL)
+) AS bad USING (line_no);
 
 -- section: retry
 CREATE OR REPLACE TEMP TABLE retried AS
@@ -59,6 +63,18 @@ LEFT JOIN clients ON clients.raw = piece.client
 LEFT JOIN names ON names.raw = piece.host
 WHERE outcome IS NULL;
 
+-- section: stated
+-- What a log says of somebody's department. A cell with a mail address is a person and no department.
+INSERT INTO stated
+SELECT coalesce(users.actor, piece.actor, clients.actor), trim(department), min(day)
+FROM piece
+LEFT JOIN users ON users.raw = piece."user"
+LEFT JOIN clients ON clients.raw = piece.client
+WHERE outcome IS NULL AND strlen(trim(department)) BETWEEN 1 AND 100
+    AND NOT contains(department, '@') AND NOT regexp_matches(department, '\p{C}')
+    AND coalesce(users.actor, piece.actor, clients.actor) IS NOT NULL
+GROUP BY ALL;
+
 -- section: usage
 WITH grouped AS (
     SELECT day, thing, actor, source, tail,
@@ -75,15 +91,26 @@ FROM grouped JOIN known USING (thing) JOIN actors USING (actor);
 -- section: departments
 -- Where each actor belongs each day, as far as is known while reading. Who asked for a host outside
 -- the catalogue is kept as one of 128 bits: enough to count people, too little to name one.
+-- What the log itself says places a user better than an address does, and an address worse than a
+-- list of subnets does.
 CREATE OR REPLACE TEMP TABLE numbered AS
 WITH seen AS (SELECT DISTINCT day, actor, network FROM placed WHERE thing < 0),
+first AS (SELECT actor, department, min(first_day) AS first_day FROM stated GROUP BY ALL),
+saying AS (
+    SELECT actor, department,
+        CASE WHEN row_number() OVER told = 1 THEN DATE '0001-01-01' ELSE first_day END AS valid_from,
+        coalesce(lead(first_day) OVER told, DATE '9999-12-31') AS valid_to
+    FROM first WINDOW told AS (PARTITION BY actor ORDER BY first_day, department)
+),
 who AS (
     SELECT seen.*, CASE WHEN is_user THEN key END AS whole, CASE WHEN is_user THEN alt_key END AS part
     FROM seen JOIN actors USING (actor)
 ),
 named AS (
     SELECT who.day, who.actor, who.network, coalesce(
-        min(whole.department), min(part.department), min(net.department), '(unknown)'
+        min(whole.department), min(part.department),
+        min(said.department) FILTER (who.whole IS NOT NULL), min(net.department),
+        min(said.department), '(unknown)'
     ) AS department, coalesce(min(whole.person), min(part.person)) AS person
     FROM who
     LEFT JOIN stays AS whole ON whole.alias_key = who.whole
@@ -92,6 +119,8 @@ named AS (
         AND who.day >= part.valid_from AND who.day < part.valid_to
     LEFT JOIN places ON places.place = who.network
     LEFT JOIN networks AS net ON net.network = places.network
+    LEFT JOIN saying AS said ON said.actor = who.actor
+        AND who.day >= said.valid_from AND who.day < said.valid_to
     GROUP BY ALL
 )
 SELECT day, actor, network, department, dense_rank() OVER (ORDER BY department) AS number,
@@ -129,6 +158,10 @@ WITH grouped AS (
     SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests FROM placed GROUP BY ALL
 )
 SELECT day, actors.key AS actor, source, tail, requests FROM grouped JOIN actors USING (actor);
+
+-- section: said
+SELECT actors.key AS actor, department, min(first_day) AS first_day
+FROM stated JOIN actors USING (actor) GROUP BY ALL;
 
 -- section: source_day
 SELECT day, source, tail, sum(requests)::BIGINT AS events,

@@ -79,4 +79,10 @@ CREATE TABLE IF NOT EXISTS membership (
     valid_from DATE NOT NULL, valid_to DATE NOT NULL
 );
 
+-- What a log's own department column says of somebody; it counts where the directory is silent.
+CREATE TABLE IF NOT EXISTS stated_department (
+    actor_id INTEGER NOT NULL, department VARCHAR NOT NULL, first_day DATE NOT NULL,
+    PRIMARY KEY (actor_id, department)
+);
+
 CREATE TABLE IF NOT EXISTS setting (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);

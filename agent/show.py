@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from agent import detect, files, parse, reading
 from agent.errors import LogError, Problem
@@ -35,10 +33,9 @@ def events(
             found = reading.answer(con, log, head, known)
         else:
             found = detect.Answer(known[forced])
-        plan = reading.plan(log, head, found, timezone)
-        for _, tables in reading.numbered(files.blocks(log), plan):
-            for table, now in tables:
-                yield from _events(con, table, replace(plan, reading=now))
+        plan = reading.opened(log, head, found, timezone, named=forced is not None)
+        for _ in reading.pieces(con, log, plan, known):
+            yield from _events(con)
     if log.truncated:
         raise LogError(Problem(log.name, f"{log.truncated}; its complete lines were printed."))
 
@@ -52,18 +49,8 @@ def _one(path: Path) -> files.LogFile:
     return found[0]
 
 
-def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan) -> Iterator[Event]:
-    """Yield the events of some lines; what one format rejects is shown to the next."""
-    con.register("lines", table)
-    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(plan.format, plan.reading, 'lines')}")
-    bare = replace(plan.reading, columns=(), places={})
-    for other in plan.also:
-        if not con.execute("SELECT count(*) FROM piece WHERE NOT taken").fetchall()[0][0]:
-            break
-        left = "(SELECT lines.* FROM lines JOIN piece USING (line_no) WHERE NOT taken)"
-        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, bare, left)}")
-        con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
-        con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
+def _events(con: duckdb.DuckDBPyConnection) -> Iterator[Event]:
+    """Yield the events of table ``piece``."""
     names = ("line", *FIELDS, "counted", "format")
     named = f"outcome IS NULL OR (outcome = '{parse.OTHER}' AND host IS NOT NULL)"
     found = con.sql(f"SELECT {_COLUMNS} FROM piece WHERE {named} ORDER BY line_no")
@@ -73,14 +60,6 @@ def _events(con: duckdb.DuckDBPyConnection, table: pa.Table, plan: reading.Plan)
 
 
 _COLUMNS = ", ".join(("line_no", *(f'"{name}"' for name in FIELDS), "outcome IS NULL", "format"))
-
-
-def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
-    return (
-        f"SELECT *, '{log_format.name}' AS format, "
-        f"outcome IS NULL OR outcome = '{parse.OTHER}' AS taken "
-        f"FROM ({parse.events_sql(log_format, then, relation)})"
-    )
 
 
 def _plain(row: Event) -> Event:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from agent.errors import Problem, StoreError
 from agent.sql import THREADS, lent, script, sections
 
-SCHEMA = "1"
+SCHEMA = "2"
 """Version of the star; a store of another version is refused, never half read."""
 
 
@@ -110,6 +110,10 @@ class Facts(Protocol):
     @property
     def actors(self) -> pa.Table:
         """Who was met, by key."""
+
+    @property
+    def said(self) -> pa.Table:
+        """Which departments the logs themselves name, by actor, each with its first day."""
 
 
 class Store:
@@ -226,6 +230,7 @@ class Store:
             "new_source_day": batch.source_day,
             "new_host": batch.hosts,
             "new_actor": batch.actors,
+            "new_stated": batch.said,
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }

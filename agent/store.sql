@@ -27,6 +27,11 @@ FROM new_actor
 WHERE actor.key = new_actor.key AND new_actor.network IS NOT NULL
     AND (actor.network IS NULL OR new_actor.network < actor.network);
 
+INSERT INTO stated_department
+SELECT actor_id, department, first_day
+FROM new_stated JOIN actor ON actor.key = new_stated.actor
+ON CONFLICT DO UPDATE SET first_day = least(stated_department.first_day, excluded.first_day);
+
 -- section: facts
 INSERT INTO usage
 SELECT day, host_id, actor_id, source_id, requests, blocked, bytes_out, bytes_in,

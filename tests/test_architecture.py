@@ -18,8 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = ("agent", "dashboard", "rules", "tests", "benchmarks")
 FLOW = (
     "agent.cli",
+    "agent.terminal",
     "agent.scan",
     "agent.show",
+    "agent.lint",
+    "agent.draft",
     "agent.intake",
     "agent.reading",
     "agent.telling",
@@ -33,6 +36,10 @@ CELLARS = {
     "agent.parse": (
         "transforms cuts",
         "each way to cut a line, and to read a cell, is SQL of its own",
+    ),
+    "agent.files": (
+        "packing",
+        "a log may lie packed in many ways, and some of them are traps",
     ),
     "agent.people": (
         "directory subnets dates sheet csv_cells pseudonyms addresses",
@@ -56,7 +63,7 @@ CELLARS = {
 }
 """Stage to the rooms under it, from the top down, and the reason that there are any: nobody but
 their stage enters, and each may use the rooms that stand after it."""
-DOORS = {"agent.cli", "dashboard.__main__", "dashboard.app"}
+DOORS = {"agent.cli", "agent.terminal", "dashboard.__main__", "dashboard.app"}
 """Where a program starts: the only modules that print or read the environment."""
 SIGNS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 

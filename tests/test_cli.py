@@ -19,10 +19,12 @@ from tests.test_scan import LOG
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
-COMMANDS = [*("scan", "parse", "explain", "reclassify", "formats", "check", "dashboard", "demo")]
-GROUPS = {"catalogue": ["add", "unknown"]}
+COMMANDS = [
+    *("scan", "parse", "lint", "explain", "reclassify", "formats", "check", "dashboard", "demo")
+]
+GROUPS = {"catalogue": ["add", "unknown"], "format": ["draft"]}
 """Commands that have commands of their own."""
-READING = ["scan", "parse", "explain", "reclassify", "formats", "check"]
+READING = ["scan", "parse", "lint", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,6 +55,13 @@ def test_every_command_explains_itself(command: str, run: Run) -> None:
     for name, parameter in inspect.signature(found.callback, eval_str=True).parameters.items():
         extras = getattr(parameter.annotation, "__metadata__", ())
         assert any(extra.help for extra in extras), f"{command} {name}"
+
+
+@pytest.mark.parametrize("words", [(group, one) for group in GROUPS for one in GROUPS[group]])
+def test_every_command_of_two_words_explains_itself(words: tuple[str, str], run: Run) -> None:
+    told = run(*words, "--help").stdout
+    assert re.search(rf"Example: sundial {' '.join(words)}\b", told)
+    assert words[1] in run(words[0], "--help").stdout
 
 
 def _name(command: typer.models.CommandInfo) -> str:
@@ -194,6 +203,8 @@ def test_commands_in_the_documents_exist(run: Run) -> None:
             words = line.strip("`$ \n").split()
             assert words[1] in [*COMMANDS, *GROUPS, "--version", "--help"], (name, line)
             options = {word.partition("=")[0] for word in words if word.startswith("--")}
-            command = [word for word in words[2:3] if word in GROUPS.get(words[1], ())]
-            told = run(words[1], *command, "--help").stdout if words[1][0] != "-" else ""
+            command = (
+                words[1:3] if words[2:3] and words[2] in GROUPS.get(words[1], ()) else words[1:2]
+            )
+            told = run(*command, "--help").stdout if words[1] in {*COMMANDS, *GROUPS} else ""
             assert not {option for option in options if told and option not in told}, (name, line)

@@ -37,7 +37,8 @@ def attempt() -> Iterator[detect.Try]:
                     f"FROM ({parse.events_sql(candidate, reading, 'head')})"
                 ).fetchall()[0]
                 counts = [a + b for a, b in zip(counts, row, strict=True)]
-            return detect.Tally(*counts)
+            events, named, others, rejects = counts
+            return detect.Tally(events, named, others, rejects)
 
         yield count
 

@@ -33,6 +33,7 @@ FORMAT_SAYS = {
     "pivot keys": formats._PIVOT,
     "field keys": formats._FIELD,
     "sample keys": formats._SAMPLE,
+    "advice keys": (*formats._ADVICE, formats._ZONE),
     "kinds": formats._KINDS,
     "evidence": formats._EVIDENCE,
     "cuts": CUTS,
@@ -80,7 +81,8 @@ def test_the_sessions_of_readme_run_and_print_what_is_shown(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "rules/README.md", "benchmarks/README.md", "docs/formats.md"],
 )
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -148,6 +150,6 @@ def test_every_threshold_has_its_reason_beside_it() -> None:
 def test_docs_holds_the_pictures_that_readme_shows_and_no_others() -> None:
     shown = set(_PICTURE.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     assert shown == {picture_name(page, size) for page, size in SHOWN}
-    assert shown == {path.name for path in (ROOT / "docs").iterdir()}
+    assert shown == {path.name for path in (ROOT / "docs").glob("*.png")}
     large = [name for name in shown if (ROOT / "docs" / name).stat().st_size > _PICTURE_BYTES]
     assert not large

@@ -36,6 +36,7 @@ CREATE TABLE subnet(network VARCHAR, department VARCHAR, site VARCHAR, shared BO
                     people INTEGER);
 CREATE TABLE membership(actor_id INTEGER, person_id INTEGER, unit VARCHAR, department VARCHAR,
                         valid_from DATE, valid_to DATE);
+CREATE TABLE stated_department(actor_id INTEGER, department VARCHAR, first_day DATE);
 """
 
 
