@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from agent import adoption, files, intake, parse, people, reading, rollup, rulebook, store
+from agent import adoption, capture, files, intake, parse, people, reading, rollup, rulebook, store
 from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
@@ -149,5 +149,8 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
         },
         apps=rules.catalogue.apps.values(),
         categories=rules.catalogue.categories.values(),
-        format_kinds={name: one.kind for name, one in rules.formats.items()},
+        format_kinds={
+            **{name: one.kind for name, one in rules.formats.items()},
+            capture.FORMAT: capture.KIND,
+        },
     )

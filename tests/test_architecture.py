@@ -32,6 +32,10 @@ CELLARS = {
         "transforms cuts",
         "each way to cut a line, and to read a cell, is SQL of its own",
     ),
+    "agent.capture": (
+        "layers questions quic first_words streams packet_files resolvers",
+        "each protocol between a capture file and a name is read by rules of its own",
+    ),
     "agent.people": (
         "directory subnets dates sheet csv_cells pseudonyms addresses",
         "what an operator's files say is understood before anybody is placed",

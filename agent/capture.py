@@ -1,0 +1,460 @@
+"""Packets to the relation of events: which names a network asks for, and which it hides.
+
+Read are DNS queries, the server names of TLS and QUIC, and HTTP requests. What is encrypted whole
+is counted: DNS over TLS, HTTPS and QUIC, and Encrypted ClientHello. The columns are those of
+``agent.parse``; ``line_no`` is the number of the packet that completes a message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from agent import first_words, questions
+from agent.first_words import Said
+from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
+from agent.packet_files import NEVER, PADDING, Numbers, Packets, Reader
+from agent.quic import SALTS, Initials
+from agent.resolvers import Resolvers, load_resolvers
+from agent.streams import Recent, Stream, Streams
+
+FORMAT = "capture"
+"""What stands for a format where a file holds packets."""
+KIND = "mixed"
+BLOCK = 1 << 25
+"""Bytes of packets that are looked at together."""
+_DNS, _ENCRYPTED_DNS = 53, 853
+_HELLO = 0x16
+_METHODS = np.unique(
+    [int.from_bytes(f"{method} "[:4].encode(), "big") for method in first_words.METHODS]
+)
+HIDDEN = "not visible: "
+"""What an outcome starts with that counts a conversation whose names nobody on the path sees."""
+_CUT = "cut short when it was captured"
+_UNFINISHED = "the capture has only the beginning of it"
+
+Halves = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
+Flows = np.ndarray[tuple[int], np.dtype[np.uint64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What some packets of a file say."""
+
+    events: pa.Table
+    """line_no, outcome and ``agent.model.FIELDS``; packets that say nothing have no row."""
+    packets: int
+    end: int
+    """Offset in the unpacked file behind the last of them."""
+    trail: bytes
+    """The bytes just before ``end``."""
+
+
+class _Event(NamedTuple):
+    """One row before it is a row of a table."""
+
+    number: int
+    time: int
+    outcome: str | None
+    client: bytes
+    server: bytes
+    host: str | None = None
+    method: str | None = None
+
+
+class _Packet(NamedTuple):
+    """What an event takes from the packet that it is read from."""
+
+    number: int
+    time: int
+    client: bytes
+    server: bytes
+    port: int
+
+
+class Capture:
+    """Reads one capture file."""
+
+    def __init__(self, block: int = BLOCK, trail: int = 0) -> None:
+        """Look at about ``block`` bytes together; say ``trail`` bytes of what was before."""
+        self._reader = Reader(block, trail)
+        self._resolvers: Resolvers = load_resolvers()
+        self._fragments, self._initials = Fragments(), Initials()
+        self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
+        self._events: list[_Event] = []
+        self._tables: list[pa.Table] = []
+        # Nobody who writes packets may know which flows are taken for one another.
+        self._mix = [np.uint64(secrets.randbits(64) | 1) for _ in range(6)]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why reading stopped before the end of the file, None where it did not."""
+        return self._reader.trouble
+
+    def read(self, pieces: Iterable[bytes], start: int = 0) -> Iterator[Part]:
+        """Yield what the packets of a file say, from offset ``start`` on.
+
+        ``pieces`` are the bytes of the whole file, for its start says how to read the rest.
+        """
+        end, trail = start, b""
+        for packets in self._reader.packets(pieces):
+            if packets.end <= start:
+                continue
+            fresh = _behind(packets, start)
+            self._look(fresh)
+            end, trail = packets.end, packets.trail
+            yield Part(self._table(), len(fresh), end, trail)
+        self._streams.end_all()
+        if self._events:
+            yield Part(self._table(), 0, end, trail)
+
+    def _look(self, packets: Packets) -> None:
+        carried, fragments = payloads(packets)
+        self._names(carried, packets)
+        whole = [
+            (fragment.row, datagram)
+            for fragment in fragments
+            if (datagram := self._fragments.add(fragment)) is not None
+        ]
+        if whole:
+            joined = raw_packets(whole, packets)
+            self._names(payloads(joined)[0], joined)
+        self._strange(packets)
+
+    def _strange(self, packets: Packets) -> None:
+        """Note packets of links that nobody here can read."""
+        for row in np.flatnonzero(~np.isin(packets.link, list(LINKS))).tolist():
+            what = f"link type {packets.link[row]} is not read"
+            at = int(packets.number[row]), int(packets.time[row])
+            self._events.append(_Event(*at, what, b"", b""))
+
+    def _names(self, carried: Payloads, packets: Packets) -> None:
+        udp = carried.transport == UDP
+        self._queries(carried, packets, np.flatnonzero(udp & (carried.target_port == _DNS)))
+        self._datagrams(carried, packets, udp)
+        self._segments(carried, packets)
+
+    def _queries(self, carried: Payloads, packets: Packets, rows: Numbers) -> None:
+        """Read DNS over UDP: all datagrams at once."""
+        if not len(rows):
+            return
+        kept, names = questions.asked(carried.data, carried.at[rows], carried.end[rows])
+        rows = rows[kept]
+        at = carried.row[rows]
+        self._tables.append(
+            _columns(
+                packets.number[at],
+                packets.time[at],
+                pa.compute.if_else(names.is_null(), "not a name", pa.scalar(None, pa.string())),
+                _addresses(carried.source[rows]),
+                names,
+            )
+        )
+
+    def _datagrams(self, carried: Payloads, packets: Packets, udp: Numbers) -> None:
+        """Read the first packets of QUIC, and note DNS over QUIC."""
+        data, at = carried.data, carried.at
+        first = data[at].astype(np.int64)
+        long = udp & (first & 0xC0 == 0xC0) & (carried.end - at > 40)
+        rows = np.flatnonzero(long)
+        window = at[rows, None] + np.arange(1, 5)
+        version = data[window].astype(np.int64) @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
+        rows = rows[np.isin(version, list(SALTS))]
+        hidden = np.flatnonzero(udp & (carried.target_port == _ENCRYPTED_DNS))
+        flows = dict(zip(rows.tolist(), self._flows(carried, rows).tolist(), strict=True))
+        for row in _first_of(hidden, self._flows(carried, hidden), self._hiding):
+            self._hide(_packet(carried, packets, row), "DNS over QUIC", None)
+        for row, flow in flows.items():
+            said = self._initials.add(flow, _bytes(carried, row))
+            if said is not None:
+                self._say(said, _packet(carried, packets, row))
+
+    def _segments(self, carried: Payloads, packets: Packets) -> None:
+        """Read what TCP carries: segments that begin a message, and those that go on with one."""
+        size = carried.end - carried.at
+        rows = np.flatnonzero((carried.transport == TCP) & (size > 0))
+        size, at, data = size[rows], carried.at[rows], carried.data
+        first = data[at]
+        hello = (first == _HELLO) & ((size < 2) | (data[at + 1] == 3))
+        hello &= (size < 6) | (data[at + 5] == 1)
+        word = data[at[:, None] + np.arange(4)].astype(np.int64) @ (1 << np.array([24, 16, 8, 0]))
+        request = np.isin(word, _METHODS) | ((size < 4) & (first >= ord("A")) & (first <= ord("Z")))
+        flows = self._flows(carried, rows)
+        dns = carried.target_port[rows] == _DNS
+        for place in _first_of(
+            np.flatnonzero(carried.target_port[rows] == _ENCRYPTED_DNS),
+            flows[carried.target_port[rows] == _ENCRYPTED_DNS],
+            self._hiding,
+        ):
+            said = first_words.hello_of_records(_bytes(carried, int(rows[place])))
+            packet = _packet(carried, packets, int(rows[place]))
+            self._hide(packet, "DNS over TLS", said.host if said else None)
+        begun: dict[int, int] = {}
+        for place in np.flatnonzero((hello | request) & ~dns).tolist():
+            row, flow = int(rows[place]), int(flows[place])
+            if not self._one(carried, packets, row, flow):
+                begun[row] = flow
+                if flow not in self._streams:
+                    self._begin(carried, packets, row, flow)
+        waited = dns
+        if len(self._streams):
+            waited = dns | np.isin(flows, np.array(self._streams.flows(), np.uint64))
+        for place in np.flatnonzero(waited).tolist():
+            row, flow = int(rows[place]), int(flows[place])
+            self._more(carried, packets, row, flow, begins=row in begun or bool(dns[place]))
+
+    def _one(self, carried: Payloads, packets: Packets, row: int, flow: int) -> bool:
+        """Understand a segment by itself; return whether nothing more is needed."""
+        said = _understood(_bytes(carried, row))
+        if not all(one.whole for one in said):
+            if not carried.missing[row]:
+                return False
+            packet = _packet(carried, packets, row)
+            self._events.append(
+                _Event(packet.number, packet.time, _CUT, packet.client, packet.server)
+            )
+        if said and not self._understood.met(flow, int(carried.sequence[row])):
+            for one in said:
+                self._say(one, _packet(carried, packets, row))
+        return True
+
+    def _begin(self, carried: Payloads, packets: Packets, row: int, flow: int) -> Stream:
+        packet = _packet(carried, packets, row)
+        return self._streams.begin(flow, Stream(int(carried.sequence[row]), packet))
+
+    def _more(
+        self, carried: Payloads, packets: Packets, row: int, flow: int, *, begins: bool
+    ) -> None:
+        """Put a segment where it belongs, and read the message if it is whole now."""
+        sequence = int(carried.sequence[row])
+        stream = self._streams.get(flow)
+        if stream is None or not stream.fits(sequence):
+            if not begins or (flow, sequence) in self._understood:
+                return
+            stream = self._begin(carried, packets, row, flow)
+        grown = stream.add(sequence, _bytes(carried, row))
+        stream.ended = stream.ended or bool(carried.missing[row])
+        packet = _packet(carried, packets, row)
+        if grown and packet.port == _DNS:
+            self._ask(stream, packet)
+        elif grown:
+            said = _understood(bytes(stream.data))
+            if all(one.whole for one in said):
+                self._streams.end(flow)
+                self._understood.met(flow, stream.start)
+                for one in said:
+                    self._say(one, packet)
+        if stream.ended and flow in self._streams:
+            self._streams.end(flow)
+            self._give_up(stream)
+
+    def _ask(self, stream: Stream, packet: _Packet) -> None:
+        """Read the DNS queries at the start of a stream."""
+        before = len(stream.data)
+        found = questions.messages(stream.data)
+        stream.drop(before - len(stream.data))
+        if not found:
+            return
+        data = np.frombuffer(b"".join(found) + bytes(64), np.uint8)
+        ends = np.cumsum([len(message) for message in found])
+        _, names = questions.asked(data, ends - [len(message) for message in found], ends)
+        for name in names.to_pylist():
+            outcome = None if name else "not a name"
+            self._events.append(
+                _Event(packet.number, packet.time, outcome, packet.client, b"", name)
+            )
+
+    def _give_up(self, stream: Stream) -> None:
+        """Take what there is of a message whose end never came."""
+        packet = _Packet(*stream.row)
+        if packet.port == _DNS:
+            return
+        for one in _understood(bytes(stream.data)):
+            self._say(one, packet)
+            if not one.host:
+                self._events.append(
+                    _Event(packet.number, packet.time, _UNFINISHED, packet.client, packet.server)
+                )
+
+    def _say(self, said: Said, packet: _Packet) -> None:
+        """Make an event of what a client said, or count that it hid it."""
+        if said.encrypted and said.host and (who := self._resolvers.by_cover(said.host)):
+            self._hide(packet, "Encrypted ClientHello", None, who)
+            return
+        if said.host:
+            self._events.append(
+                _Event(
+                    packet.number, packet.time, None, packet.client, packet.server,
+                    said.host, said.method,
+                )
+            )  # fmt: skip
+        if said.method is None and packet.port != _ENCRYPTED_DNS:
+            operator = (
+                self._resolvers.by_host(said.host)
+                if said.host
+                else self._resolvers.addresses.get(packet.server)
+            )
+            if operator:
+                self._hide(packet, "DNS over HTTPS", None, operator)
+
+    def _hide(self, packet: _Packet, how: str, host: str | None, who: str | None = None) -> None:
+        """Count a conversation whose names cannot be seen."""
+        who = who or (self._resolvers.by_host(host) if host else None)
+        who = who or self._resolvers.addresses.get(packet.server) or "a resolver of no known name"
+        self._events.append(
+            _Event(
+                packet.number, packet.time, f"{HIDDEN}{how}, {who}", packet.client, packet.server
+            )
+        )
+
+    def _flows(self, carried: Payloads, rows: Numbers) -> Flows:
+        """Return a number for each sender, receiver and their ports."""
+        source, target = carried.source[rows], carried.target[rows]
+        ports = (carried.source_port[rows] << 16 | carried.target_port[rows]).astype(np.uint64)
+        parts = (source[:, 0], source[:, 1], target[:, 0], target[:, 1], ports)
+        mixed = np.zeros(len(rows), np.uint64)
+        for part, odd in zip(parts, self._mix, strict=False):
+            mixed += part * odd
+            mixed ^= mixed >> np.uint64(29)
+        return mixed * self._mix[5]
+
+    def _table(self) -> pa.Table:
+        """Return all events that were found, in the order of their packets."""
+        if self._events:
+            number, time, outcome, client, server, host, method = zip(*self._events, strict=True)
+            self._tables.append(
+                _columns(
+                    np.array(number, np.int64),
+                    np.array(time, np.int64),
+                    pa.array(outcome, pa.string()),
+                    _texts(client),
+                    pa.array(host, pa.string()),
+                    _texts(server),
+                    pa.array(method, pa.string()),
+                )
+            )
+        tables, self._tables, self._events = self._tables, [], []
+        if not tables:
+            return SCHEMA.empty_table()
+        return pa.concat_tables(tables).sort_by("line_no")
+
+
+SCHEMA = pa.schema(
+    {
+        "line_no": pa.int64(),
+        "outcome": pa.string(),
+        "ts": pa.timestamp("us"),
+        "client": pa.string(),
+        "user": pa.string(),
+        "host": pa.string(),
+        "dest_ip": pa.string(),
+        "method": pa.string(),
+        "bytes_out": pa.int64(),
+        "bytes_in": pa.int64(),
+        "blocked": pa.bool_(),
+        "user_agent": pa.string(),
+        "department": pa.string(),
+    }
+)
+"""The columns of events, as ``agent.parse.events_sql`` makes them."""
+
+
+def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
+    number: Numbers,
+    time: Numbers,
+    outcome: pa.Array,
+    client: pa.Array,
+    host: pa.Array,
+    server: pa.Array | None = None,
+    method: pa.Array | None = None,
+) -> pa.Table:
+    timeless = pa.array(time == NEVER)
+    outcome = pa.compute.if_else(timeless, "time not understood", outcome)
+    given = {
+        "line_no": pa.array(number),
+        "outcome": outcome,
+        "ts": pa.array(time, pa.timestamp("us"), mask=time == NEVER),
+        "client": client,
+        "host": host,
+        "dest_ip": server,
+        "method": method,
+    }
+    columns = [
+        pa.nulls(len(number), kind) if (column := given.get(name)) is None else column
+        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _addresses(halves: Halves) -> pa.Array:
+    """Return addresses as text; each distinct one is spelled once."""
+    raw = np.ascontiguousarray(halves.astype(">u8")).tobytes()
+    column = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(halves), [None, pa.py_buffer(raw)]
+    ).dictionary_encode()
+    return _texts(column.dictionary.to_pylist()).take(column.indices)
+
+
+def _texts(addresses: Iterable[bytes]) -> pa.Array:
+    return pa.array([_spelled(address) for address in addresses], pa.string())
+
+
+def _spelled(address: bytes) -> str | None:
+    """Return an address as people write it.
+
+    >>> _spelled(bytes(10) + bytes([255, 255, 192, 0, 2, 1]))
+    '192.0.2.1'
+    """
+    if not address:
+        return None
+    if address[:12] == bytes(10) + b"\xff\xff":
+        return str(ipaddress.IPv4Address(address[12:]))
+    return str(ipaddress.IPv6Address(address))
+
+
+def _bytes(carried: Payloads, row: int) -> bytes:
+    return carried.data[carried.at[row] : carried.end[row]].tobytes()
+
+
+def _packet(carried: Payloads, packets: Packets, row: int) -> _Packet:
+    at = carried.row[row]
+    return _Packet(
+        int(packets.number[at]),
+        int(packets.time[at]),
+        carried.source[row].byteswap().tobytes(),
+        carried.target[row].byteswap().tobytes(),
+        int(carried.target_port[row]),
+    )
+
+
+def _understood(data: bytes) -> list[Said]:
+    """Read what a client says at the start of some bytes; an empty list where it is neither."""
+    if data[0] == _HELLO:
+        said = first_words.hello_of_records(data)
+        return [] if said is None else [said]
+    return first_words.requests(data)
+
+
+def _first_of(rows: Numbers, flows: Flows, met: Recent) -> list[int]:
+    """Return the first row of each flow that was not met before."""
+    _, firsts = np.unique(flows, return_index=True)
+    return [
+        int(rows[first]) for first in np.sort(firsts).tolist() if not met.met(int(flows[first]))
+    ]
+
+
+def _behind(packets: Packets, start: int) -> Packets:
+    """Leave out packets that were read by an earlier scan."""
+    begin = packets.end - (len(packets.data) - PADDING)
+    if begin >= start:
+        return packets
+    keep = packets.at + begin >= start
+    columns = ("number", "at", "size", "wire", "time", "link")
+    chosen = {name: getattr(packets, name)[keep] for name in columns}
+    return Packets(packets.data, end=packets.end, **chosen)
