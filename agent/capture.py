@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from agent import first_words, questions
 from agent.first_words import Said
@@ -151,7 +152,7 @@ class Capture:
             _columns(
                 packets.number[at],
                 packets.time[at],
-                pa.compute.if_else(names.is_null(), "not a name", pa.scalar(None, pa.string())),
+                pc.if_else(names.is_null(), "not a name", pa.scalar(None, pa.string())),
                 _addresses(carried.source[rows]),
                 names,
             )
@@ -375,7 +376,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
     method: pa.Array | None = None,
 ) -> pa.Table:
     timeless = pa.array(time == NEVER)
-    outcome = pa.compute.if_else(timeless, "time not understood", outcome)
+    outcome = pc.if_else(timeless, "time not understood", outcome)
     given = {
         "line_no": pa.array(number),
         "outcome": outcome,

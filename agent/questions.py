@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from agent.packet_files import Bytes, Numbers
 
@@ -49,7 +50,7 @@ def asked(data: Bytes, at: Numbers, end: Numbers) -> tuple[Numbers, pa.Array]:
         len(rows), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text)
     )
     wanted = ~_reverse(text, offsets)
-    names = pa.compute.if_else(pa.array(odd), pa.scalar(None, pa.string()), names)
+    names = pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), names)
     return rows[wanted], names.filter(pa.array(wanted))
 
 
