@@ -11,6 +11,7 @@ import ipaddress
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from agent import first_words, questions
 from agent.first_words import Said
 from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
-from agent.packet_files import NEVER, PADDING, Numbers, Packets, Reader
+from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader
 from agent.quic import SALTS, Initials
 from agent.resolvers import Resolvers, load_resolvers
 from agent.streams import Recent, Stream, Streams
@@ -28,7 +29,7 @@ from agent.streams import Recent, Stream, Streams
 FORMAT = "capture"
 """What stands for a format where a file holds packets."""
 KIND = "mixed"
-BLOCK = 1 << 25
+BLOCK = 1 << 23
 """Bytes of packets that are looked at together."""
 _DNS, _ENCRYPTED_DNS = 53, 853
 _HELLO = 0x16
@@ -37,10 +38,12 @@ _METHODS = np.unique(
 )
 HIDDEN = "not visible: "
 """What an outcome starts with that counts a conversation whose names nobody on the path sees."""
+_NO_NAME = "not a name"
 _CUT = "cut short when it was captured"
 _UNFINISHED = "the capture has only the beginning of it"
 
 Halves = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
+Truths = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Flows = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
@@ -70,13 +73,18 @@ class _Event(NamedTuple):
 
 
 class _Packet(NamedTuple):
-    """What an event takes from the packet that it is read from."""
+    """One segment or datagram that is looked into."""
 
     number: int
     time: int
     client: bytes
     server: bytes
     port: int
+    flow: int
+    """What stands for its sender, receiver and their ports."""
+    sequence: int
+    missing: int
+    data: bytes
 
 
 class Capture:
@@ -152,29 +160,24 @@ class Capture:
             _columns(
                 packets.number[at],
                 packets.time[at],
-                pc.if_else(names.is_null(), "not a name", pa.scalar(None, pa.string())),
+                pc.if_else(names.is_null(), _NO_NAME, pa.scalar(None, pa.string())),
                 _addresses(carried.source[rows]),
                 names,
             )
         )
 
-    def _datagrams(self, carried: Payloads, packets: Packets, udp: Numbers) -> None:
+    def _datagrams(self, carried: Payloads, packets: Packets, udp: Truths) -> None:
         """Read the first packets of QUIC, and note DNS over QUIC."""
         data, at = carried.data, carried.at
-        first = data[at].astype(np.int64)
-        long = udp & (first & 0xC0 == 0xC0) & (carried.end - at > 40)
-        rows = np.flatnonzero(long)
-        window = at[rows, None] + np.arange(1, 5)
-        version = data[window].astype(np.int64) @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
-        rows = rows[np.isin(version, list(SALTS))]
+        rows = np.flatnonzero(udp & (data[at] & 0xC0 == 0xC0) & (carried.end - at > 40))
+        rows = rows[np.isin(_words(data, at[rows] + 1), list(SALTS))]
         hidden = np.flatnonzero(udp & (carried.target_port == _ENCRYPTED_DNS))
-        flows = dict(zip(rows.tolist(), self._flows(carried, rows).tolist(), strict=True))
-        for row in _first_of(hidden, self._flows(carried, hidden), self._hiding):
-            self._hide(_packet(carried, packets, row), "DNS over QUIC", None)
-        for row, flow in flows.items():
-            said = self._initials.add(flow, _bytes(carried, row))
+        for packet in self._first_of(carried, packets, hidden):
+            self._hide(packet, "DNS over QUIC", None)
+        for packet in _picked(carried, packets, rows, self._flows(carried, rows)):
+            said = self._initials.add(packet.flow, packet.data)
             if said is not None:
-                self._say(said, _packet(carried, packets, row))
+                self._say(said, packet)
 
     def _segments(self, carried: Payloads, packets: Packets) -> None:
         """Read what TCP carries: segments that begin a message, and those that go on with one."""
@@ -182,80 +185,71 @@ class Capture:
         rows = np.flatnonzero((carried.transport == TCP) & (size > 0))
         size, at, data = size[rows], carried.at[rows], carried.data
         first = data[at]
-        hello = (first == _HELLO) & ((size < 2) | (data[at + 1] == 3))
-        hello &= (size < 6) | (data[at + 5] == 1)
-        word = data[at[:, None] + np.arange(4)].astype(np.int64) @ (1 << np.array([24, 16, 8, 0]))
-        request = np.isin(word, _METHODS) | ((size < 4) & (first >= ord("A")) & (first <= ord("Z")))
-        flows = self._flows(carried, rows)
-        dns = carried.target_port[rows] == _DNS
-        for place in _first_of(
-            np.flatnonzero(carried.target_port[rows] == _ENCRYPTED_DNS),
-            flows[carried.target_port[rows] == _ENCRYPTED_DNS],
-            self._hiding,
-        ):
-            said = first_words.hello_of_records(_bytes(carried, int(rows[place])))
-            packet = _packet(carried, packets, int(rows[place]))
+        begins = (first == _HELLO) & ((size < 2) | (data[at + 1] == 3))
+        begins &= (size < 6) | (data[at + 5] == 1)
+        begins |= (first >= ord("A")) & (first <= ord("Z")) & (size < 4)
+        letters = np.flatnonzero(first < 0x80)
+        begins[letters] |= np.isin(_words(data, at[letters]), _METHODS)
+        hidden = rows[carried.target_port[rows] == _ENCRYPTED_DNS]
+        for packet in self._first_of(carried, packets, hidden):
+            said = first_words.hello_of_records(packet.data)
             self._hide(packet, "DNS over TLS", said.host if said else None)
-        begun: dict[int, int] = {}
-        for place in np.flatnonzero((hello | request) & ~dns).tolist():
-            row, flow = int(rows[place]), int(flows[place])
-            if not self._one(carried, packets, row, flow):
-                begun[row] = flow
-                if flow not in self._streams:
-                    self._begin(carried, packets, row, flow)
+        dns = carried.target_port[rows] == _DNS
+        begins &= ~dns
+        flows = self._flows(carried, rows)
+        incomplete = set()
+        starts = np.flatnonzero(begins)
+        for place, packet in zip(
+            starts.tolist(), _picked(carried, packets, rows[starts], flows[starts]), strict=True
+        ):
+            if not self._one(packet):
+                incomplete.add(place)
+                if packet.flow not in self._streams:
+                    self._streams.begin(packet.flow, _stream(packet))
         waited = dns
         if len(self._streams):
             waited = dns | np.isin(flows, np.array(self._streams.flows(), np.uint64))
-        for place in np.flatnonzero(waited).tolist():
-            row, flow = int(rows[place]), int(flows[place])
-            self._more(carried, packets, row, flow, begins=row in begun or bool(dns[place]))
+        places = np.flatnonzero(waited)
+        for place, packet in zip(
+            places.tolist(), _picked(carried, packets, rows[places], flows[places]), strict=True
+        ):
+            self._more(packet, begins=place in incomplete or packet.port == _DNS)
 
-    def _one(self, carried: Payloads, packets: Packets, row: int, flow: int) -> bool:
+    def _one(self, packet: _Packet) -> bool:
         """Understand a segment by itself; return whether nothing more is needed."""
-        said = _understood(_bytes(carried, row))
+        said = _understood(packet.data)
         if not all(one.whole for one in said):
-            if not carried.missing[row]:
+            if not packet.missing:
                 return False
-            packet = _packet(carried, packets, row)
-            self._events.append(
-                _Event(packet.number, packet.time, _CUT, packet.client, packet.server)
-            )
-        if said and not self._understood.met(flow, int(carried.sequence[row])):
+            self._note(packet, _CUT)
+        if said and not self._understood.met(packet.flow, packet.sequence):
             for one in said:
-                self._say(one, _packet(carried, packets, row))
+                self._say(one, packet)
         return True
 
-    def _begin(self, carried: Payloads, packets: Packets, row: int, flow: int) -> Stream:
-        packet = _packet(carried, packets, row)
-        return self._streams.begin(flow, Stream(int(carried.sequence[row]), packet))
-
-    def _more(
-        self, carried: Payloads, packets: Packets, row: int, flow: int, *, begins: bool
-    ) -> None:
+    def _more(self, packet: _Packet, *, begins: bool) -> None:
         """Put a segment where it belongs, and read the message if it is whole now."""
-        sequence = int(carried.sequence[row])
-        stream = self._streams.get(flow)
-        if stream is None or not stream.fits(sequence):
-            if not begins or (flow, sequence) in self._understood:
+        stream = self._streams.get(packet.flow)
+        if stream is None or not stream.fits(packet.sequence):
+            if not begins or (packet.flow, packet.sequence) in self._understood:
                 return
-            stream = self._begin(carried, packets, row, flow)
-        grown = stream.add(sequence, _bytes(carried, row))
-        stream.ended = stream.ended or bool(carried.missing[row])
-        packet = _packet(carried, packets, row)
+            stream = self._streams.begin(packet.flow, _stream(packet))
+        grown = stream.add(packet.sequence, packet.data)
+        stream.ended = stream.ended or bool(packet.missing)
         if grown and packet.port == _DNS:
             self._ask(stream, packet)
         elif grown:
             said = _understood(bytes(stream.data))
             if all(one.whole for one in said):
-                self._streams.end(flow)
-                self._understood.met(flow, stream.start)
+                self._streams.end(packet.flow)
+                self._understood.met(packet.flow, stream.start)
                 for one in said:
                     self._say(one, packet)
-        if stream.ended and flow in self._streams:
-            self._streams.end(flow)
+        if stream.ended and packet.flow in self._streams:
+            self._streams.end(packet.flow)
             self._give_up(stream)
 
-    def _ask(self, stream: Stream, packet: _Packet) -> None:
+    def _ask(self, stream: Stream[_Packet], packet: _Packet) -> None:
         """Read the DNS queries at the start of a stream."""
         before = len(stream.data)
         found = questions.messages(stream.data)
@@ -266,22 +260,19 @@ class Capture:
         ends = np.cumsum([len(message) for message in found])
         _, names = questions.asked(data, ends - [len(message) for message in found], ends)
         for name in names.to_pylist():
-            outcome = None if name else "not a name"
+            outcome = None if name else _NO_NAME
             self._events.append(
                 _Event(packet.number, packet.time, outcome, packet.client, b"", name)
             )
 
-    def _give_up(self, stream: Stream) -> None:
+    def _give_up(self, stream: Stream[_Packet]) -> None:
         """Take what there is of a message whose end never came."""
-        packet = _Packet(*stream.row)
-        if packet.port == _DNS:
+        if stream.began.port == _DNS:
             return
         for one in _understood(bytes(stream.data)):
-            self._say(one, packet)
+            self._say(one, stream.began)
             if not one.host:
-                self._events.append(
-                    _Event(packet.number, packet.time, _UNFINISHED, packet.client, packet.server)
-                )
+                self._note(stream.began, _UNFINISHED)
 
     def _say(self, said: Said, packet: _Packet) -> None:
         """Make an event of what a client said, or count that it hid it."""
@@ -289,12 +280,8 @@ class Capture:
             self._hide(packet, "Encrypted ClientHello", None, who)
             return
         if said.host:
-            self._events.append(
-                _Event(
-                    packet.number, packet.time, None, packet.client, packet.server,
-                    said.host, said.method,
-                )
-            )  # fmt: skip
+            at, ends = (packet.number, packet.time), (packet.client, packet.server)
+            self._events.append(_Event(*at, None, *ends, said.host, said.method))
         if said.method is None and packet.port != _ENCRYPTED_DNS:
             operator = (
                 self._resolvers.by_host(said.host)
@@ -308,11 +295,18 @@ class Capture:
         """Count a conversation whose names cannot be seen."""
         who = who or (self._resolvers.by_host(host) if host else None)
         who = who or self._resolvers.addresses.get(packet.server) or "a resolver of no known name"
-        self._events.append(
-            _Event(
-                packet.number, packet.time, f"{HIDDEN}{how}, {who}", packet.client, packet.server
-            )
-        )
+        self._note(packet, f"{HIDDEN}{how}, {who}")
+
+    def _note(self, packet: _Packet, outcome: str) -> None:
+        """Count a packet for what it is instead of an event."""
+        ends = packet.client, packet.server
+        self._events.append(_Event(packet.number, packet.time, outcome, *ends))
+
+    def _first_of(self, carried: Payloads, packets: Packets, rows: Numbers) -> list[_Packet]:
+        """Return the first packet of each conversation that was not met before."""
+        flows, firsts = np.unique(self._flows(carried, rows), return_index=True)
+        found = _picked(carried, packets, rows[firsts], flows)
+        return [packet for packet in found if not self._hiding.met(packet.flow)]
 
     def _flows(self, carried: Payloads, rows: Numbers) -> Flows:
         """Return a number for each sender, receiver and their ports."""
@@ -406,6 +400,7 @@ def _texts(addresses: Iterable[bytes]) -> pa.Array:
     return pa.array([_spelled(address) for address in addresses], pa.string())
 
 
+@lru_cache(1 << 16)
 def _spelled(address: bytes) -> str | None:
     """Return an address as people write it.
 
@@ -419,19 +414,41 @@ def _spelled(address: bytes) -> str | None:
     return str(ipaddress.IPv6Address(address))
 
 
-def _bytes(carried: Payloads, row: int) -> bytes:
-    return carried.data[carried.at[row] : carried.end[row]].tobytes()
-
-
-def _packet(carried: Payloads, packets: Packets, row: int) -> _Packet:
-    at = carried.row[row]
-    return _Packet(
-        int(packets.number[at]),
-        int(packets.time[at]),
-        carried.source[row].byteswap().tobytes(),
-        carried.target[row].byteswap().tobytes(),
-        int(carried.target_port[row]),
+def _picked(carried: Payloads, packets: Packets, rows: Numbers, flows: Flows) -> list[_Packet]:
+    """Return some segments or datagrams one by one."""
+    at, view = carried.row[rows], carried.data.data
+    source = carried.source[rows].astype(">u8").tobytes()
+    target = carried.target[rows].astype(">u8").tobytes()
+    places = range(0, 16 * len(rows), 16)
+    columns = (
+        packets.number[at],
+        packets.time[at],
+        carried.target_port[rows],
+        flows,
+        carried.sequence[rows],
+        carried.missing[rows],
+        carried.at[rows],
+        carried.end[rows],
     )
+    return [
+        _Packet(
+            number, time, source[place : place + 16], target[place : place + 16],
+            port, flow, sequence, missing, bytes(view[start:end]),
+        )
+        for place, number, time, port, flow, sequence, missing, start, end in zip(
+            places, *(column.tolist() for column in columns), strict=True
+        )
+    ]  # fmt: skip
+
+
+def _stream(packet: _Packet) -> Stream[_Packet]:
+    return Stream(packet.sequence, packet)
+
+
+def _words(data: Bytes, at: Numbers) -> Numbers:
+    """Return the four bytes at some places as numbers."""
+    words = np.ndarray((len(data) - 4,), ">u4", data, strides=(1,))[at]
+    return words.astype(np.int64)
 
 
 def _understood(data: bytes) -> list[Said]:
@@ -442,20 +459,11 @@ def _understood(data: bytes) -> list[Said]:
     return first_words.requests(data)
 
 
-def _first_of(rows: Numbers, flows: Flows, met: Recent) -> list[int]:
-    """Return the first row of each flow that was not met before."""
-    _, firsts = np.unique(flows, return_index=True)
-    return [
-        int(rows[first]) for first in np.sort(firsts).tolist() if not met.met(int(flows[first]))
-    ]
-
-
 def _behind(packets: Packets, start: int) -> Packets:
     """Leave out packets that were read by an earlier scan."""
-    begin = packets.end - (len(packets.data) - PADDING)
-    if begin >= start:
+    if packets.begin >= start:
         return packets
-    keep = packets.at + begin >= start
+    keep = packets.at + packets.begin >= start
     columns = ("number", "at", "size", "wire", "time", "link")
     chosen = {name: getattr(packets, name)[keep] for name in columns}
     return Packets(packets.data, end=packets.end, **chosen)

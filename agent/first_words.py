@@ -7,10 +7,13 @@ TLS: RFC 8446 section 4.1.2 and RFC 6066 section 3; Encrypted ClientHello: RFC 9
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 
 _CLIENT_HELLO, _HANDSHAKE = 1, 22
 _SERVER_NAME, _ENCRYPTED_HELLO = 0, 0xFE0D
+_RECORD = struct.Struct(">BBxH").unpack_from
+_SHORT, _EXTENSION = struct.Struct(">H").unpack_from, struct.Struct(">HH").unpack_from
 _CHLO = b"CHLO"
 
 METHODS = (
@@ -23,6 +26,7 @@ _REQUEST = re.compile(rb"(%s) (\S{1,16384}) +HTTP/1\.\d\r?\n" % "|".join(METHODS
 _HOST = re.compile(rb"\nhost[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,12})\r?\n", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_SHOWN = re.compile(rb"[!-~]+")
 _TARGET = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
@@ -40,16 +44,16 @@ class Said:
 
 def hello_of_records(data: bytes) -> Said | None:
     """Read a ClientHello that is cut into TLS records; None where these hold something else."""
-    message, at = bytearray(), 0
+    message, at, size = b"", 0, 0
     while at + 5 <= len(data):
-        size = int.from_bytes(data[at + 3 : at + 5], "big")
-        if data[at] != _HANDSHAKE or data[at + 1] != 3 or not 0 < size <= 1 << 14:
+        kind, version, size = _RECORD(data, at)
+        if kind != _HANDSHAKE or version != 3 or not 0 < size <= 1 << 14:
             return None
         message += data[at + 5 : at + 5 + size]
         at += 5 + size
         if len(message) >= 4 and len(message) >= 4 + int.from_bytes(message[1:4], "big"):
             break
-    return hello(bytes(message))
+    return hello(message)
 
 
 def hello(message: bytes) -> Said | None:
@@ -59,27 +63,27 @@ def hello(message: bytes) -> Said | None:
     size = int.from_bytes(message[1:4], "big")
     if len(message) >= 4 and not 38 <= size < 1 << 16:
         return None
-    whole = len(message) >= 4 + size
-    message = message[: 4 + size]
-    at = 38
-    for width in (1, 2, 1):  # session, cipher suites, compression methods
-        at += width + int.from_bytes(message[at : at + width], "big")
-    end = min(len(message), at + 2 + int.from_bytes(message[at : at + 2], "big"))
-    at += 2
-    host, encrypted = None, False
-    while at + 4 <= end:
-        kind, length = (
-            int.from_bytes(message[at : at + 2], "big"),
-            int.from_bytes(message[at + 2 : at + 4], "big"),
-        )
-        if at + 4 + length > end:
-            break
-        if kind == _SERVER_NAME:
-            host = _server_name(message[at + 4 : at + 4 + length])
-        elif kind == _ENCRYPTED_HELLO:
-            encrypted = True
-        at += 4 + length
-    return Said(host, encrypted=encrypted, whole=whole)
+    end = min(len(message), 4 + size)
+    host, encrypted, at = None, False, 38
+    try:
+        at += 1 + message[at]  # session
+        at += 2 + _SHORT(message, at)[0]  # cipher suites
+        at += 1 + message[at]  # compression methods
+        end = min(end, at + 2 + _SHORT(message, at)[0])
+        at += 2
+        while at + 4 <= end:
+            kind, length = _EXTENSION(message, at)
+            at += 4
+            if at + length > end:
+                break
+            if kind == _SERVER_NAME:
+                host = _server_name(message[at : at + length])
+            elif kind == _ENCRYPTED_HELLO:
+                encrypted = True
+            at += length
+    except (IndexError, struct.error):
+        pass  # it ends in the middle
+    return Said(host, encrypted=encrypted, whole=len(message) >= 4 + size)
 
 
 def _server_name(extension: bytes) -> str | None:
@@ -151,6 +155,4 @@ def _may_become_one(data: bytes) -> bool:
 
 def _text(name: bytes) -> str | None:
     """Return a name as text; None where it holds what no name does."""
-    if not name or any(not 0x21 <= byte <= 0x7E for byte in name):
-        return None
-    return name.decode("ascii").lower()
+    return name.decode("ascii").lower() if _SHOWN.fullmatch(name) else None

@@ -54,6 +54,8 @@ class Packets:
     """Microseconds since 1970 UTC, or NEVER."""
     link: Numbers
     """Type of the link: tcpdump.org/linktypes.html; -1 where no interface says."""
+    begin: int = 0
+    """Offset in the file of ``data``."""
     end: int = 0
     """Offset in the file behind the last of them."""
     trail: bytes = b""
@@ -71,7 +73,8 @@ class Reader:
         self.trouble: str | None = None
         """Why reading stopped before the end of the bytes."""
         self._block, self._keep = block, trail
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._size = 0
         self._trail = b""
         self._offset = 0
         self._number = 1
@@ -80,33 +83,34 @@ class Reader:
     def packets(self, pieces: Iterable[bytes]) -> Iterator[Packets]:
         """Yield the packets of a file; set ``trouble`` where its bytes make no sense or end."""
         for piece in pieces:
-            self._held += piece
-            if len(self._held) >= self._block:
+            self._held.append(piece)
+            self._size += len(piece)
+            if self._size >= self._block:
                 yield from self._cut()
             if self.trouble:
                 return
         yield from self._cut()
-        if self._held and not self.trouble:
+        if self._size and not self.trouble:
             self.trouble = f"ends in the middle of packet {self._number:,}"
 
     def _cut(self) -> Iterator[Packets]:
+        # One copy of each byte: what is not whole yet is looked at again with what follows it.
+        held = b"".join([*self._held, bytes(PADDING)])
+        limit, begin = len(held) - PADDING, 0
+        self._held, self._size = [held[:limit]], limit
         if self._walk is None:
-            start = bytes(self._held[:24])
-            if len(start) < 24:
+            if limit < 24:
                 return
-            if start[:4] in _PCAP:
-                self._walk = _Pcap(start)
-                del self._held[:24]
-                self._offset, self._trail = 24, start
+            if held[:4] in _PCAP:
+                self._walk, begin = _Pcap(held[:24]), 24
             else:
                 self._walk = _Pcapng()
-        whole, damaged = self._walk.walk(self._held)
-        data = np.zeros(whole + PADDING, np.uint8)
-        data[:whole] = np.frombuffer(self._held, np.uint8, whole)
-        self._trail = (self._trail + self._held[max(0, whole - self._keep) : whole])[-self._keep :]
-        del self._held[:whole]
+        whole, damaged = self._walk.walk(held, begin, limit)
+        found = self._walk.found(np.frombuffer(held, np.uint8))
+        found.begin = self._offset
+        self._trail = (self._trail + held[max(0, whole - self._keep) : whole])[-self._keep :]
+        self._held, self._size = [held[whole:limit]], limit - whole
         self._offset += whole
-        found = self._walk.found(data)
         found.end, found.trail = self._offset, self._trail
         found.number = np.arange(self._number, self._number + len(found), dtype=np.int64)
         self._number += len(found)
@@ -123,12 +127,12 @@ class _Pcap:
         self._link = struct.unpack_from(f"{self._order}I", header, 20)[0] & 0xFFFF
         self._starts: list[int] = []
 
-    def walk(self, held: bytearray) -> tuple[int, bool]:
+    def walk(self, held: bytes, at: int, limit: int) -> tuple[int, bool]:
         """Find whole records; return where they end, and whether what follows can be none."""
         size_of = struct.Struct(f"{self._order}I").unpack_from
         starts: list[int] = []
         self._starts = starts
-        at, last = 0, len(held) - 16
+        last = limit - 16
         found = starts.append
         while at <= last:
             size = size_of(held, at + 8)[0]
@@ -175,11 +179,10 @@ class _Pcapng:
         self._starts: list[int] = []
         self._tags: list[int] = []
 
-    def walk(self, held: bytearray) -> tuple[int, bool]:
+    def walk(self, held: bytes, at: int, limit: int) -> tuple[int, bool]:
         """Find whole blocks; return where they end, and whether what follows can be none."""
         self._starts, self._tags = [], []
         self._sections = [(self._big, self._base)]
-        at, limit = 0, len(held)
         both = struct.Struct(">II" if self._big else "<II").unpack_from
         tag = 0
         while at + 12 <= limit:

@@ -204,8 +204,11 @@ def _crypto(frames: bytes) -> list[tuple[int, bytes]]:
     at = 0
     while at < len(frames):
         kind = frames[at]
+        if kind == 0:  # PADDING, a frame of one byte, mostly by the hundred
+            at = len(frames) - len(frames[at:].lstrip(b"\0"))
+            continue
         at += 1
-        if kind in {0, 1}:  # PADDING, PING
+        if kind == 1:  # PING
             continue
         if kind in {2, 3}:  # ACK
             for _ in range(2):

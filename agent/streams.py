@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 LONGEST = 1 << 15
 """Bytes that are waited for; no ClientHello and no head of a request is longer."""
 _TURN = 1 << 32
+_Packet = TypeVar("_Packet")
 
 
 @dataclass(slots=True)
-class Stream:
+class Stream(Generic[_Packet]):
     """One direction of a connection, from the start of a message on."""
 
     start: int
     """Sequence number of the first byte of ``data``."""
-    row: tuple[int, int, bytes, bytes, int]
-    """Number and time of the packet it began in, addresses of client and server, server's port."""
+    began: _Packet
+    """The packet that it was met in first."""
     data: bytearray = field(default_factory=bytearray)
     ahead: dict[int, bytes] = field(default_factory=dict)
     """Segments behind a gap, by the place of their first byte."""
@@ -51,14 +53,14 @@ class Stream:
         self.ahead = {place - count: data for place, data in self.ahead.items() if place >= count}
 
 
-class Streams:
+class Streams(Generic[_Packet]):
     """Streams by flow; where there are too many, the oldest is given up."""
 
     MOST = 4096
 
-    def __init__(self, given_up: Callable[[Stream], None]) -> None:
+    def __init__(self, given_up: Callable[[Stream[_Packet]], None]) -> None:
         """Call ``given_up`` with each stream that is not waited for any longer."""
-        self._open: OrderedDict[int, Stream] = OrderedDict()
+        self._open: OrderedDict[int, Stream[_Packet]] = OrderedDict()
         self._given_up = given_up
 
     def __len__(self) -> int:
@@ -71,11 +73,11 @@ class Streams:
         """Return the flows that are waited for."""
         return list(self._open)
 
-    def get(self, flow: int) -> Stream | None:
+    def get(self, flow: int) -> Stream[_Packet] | None:
         """Return the stream of a flow."""
         return self._open.get(flow)
 
-    def begin(self, flow: int, stream: Stream) -> Stream:
+    def begin(self, flow: int, stream: Stream[_Packet]) -> Stream[_Packet]:
         """Wait for the rest of a message."""
         if (old := self._open.pop(flow, None)) is not None:
             self._given_up(old)

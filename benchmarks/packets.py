@@ -26,9 +26,7 @@ from tests import wires
 
 _BEGAN = 1_767_600_000
 _FIELDS = ("dns.qry.name", "tls.handshake.extensions_server_name", "http.host")
-_WANTED = (
-    "(dns.flags.response == 0) || tls.handshake.extensions_server_name || http.request.method"
-)
+_WANTED = "(dns.flags.response == 0) || tls.handshake.extensions_server_name || http.request.method"
 _RESOLVER, _OUTSIDE, _INSIDE = 0xC0000235, 0xC6336400, 0x0A000000
 
 

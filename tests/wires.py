@@ -74,7 +74,11 @@ def enhanced(ticks: int, frame: bytes, number: int = 0, order: str = "<") -> byt
 def query(name: str, number: int = 1, kind: int = 1) -> bytes:
     """Return a DNS query."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-    return struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, kind, 1)
+    return (
+        struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0)
+        + labels
+        + struct.pack("!BHH", 0, kind, 1)
+    )
 
 
 def extension(kind: int, body: bytes) -> bytes:
