@@ -44,8 +44,8 @@ class Said:
 
 def hello_of_records(data: bytes) -> Said | None:
     """Read a ClientHello that is cut into TLS records; None where these hold something else."""
-    message, at, size = b"", 0, 0
-    while at + 5 <= len(data):
+    message, at, end = b"", 0, len(data)
+    while at + 5 <= end:
         kind, version, size = _RECORD(data, at)
         if kind != _HANDSHAKE or version != 3 or not 0 < size <= 1 << 14:
             return None

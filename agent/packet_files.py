@@ -97,7 +97,6 @@ class Reader:
         # One copy of each byte: what is not whole yet is looked at again with what follows it.
         held = b"".join([*self._held, bytes(PADDING)])
         limit, begin = len(held) - PADDING, 0
-        self._held, self._size = [held[:limit]], limit
         if self._walk is None:
             if limit < 24:
                 return

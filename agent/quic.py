@@ -6,7 +6,6 @@ section 5 for version 1, RFC 9369 section 3.3 for version 2; earlier drafts had 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -100,19 +99,21 @@ class Initials:
 
 
 def _heard(connection: _Connection, frames: bytes, version: int) -> Said | None:
+    """Put the CRYPTO frames of a packet in their place; return the message once it is whole."""
     for offset, data in _crypto(frames):
+        before = len(connection.pieces.get(offset, b""))
         if connection.held + len(data) > _LARGEST or len(connection.pieces) > 256:
             connection.done = True
             return None
-        if len(data) > len(connection.pieces.get(offset, b"")):
-            connection.held += len(data) - len(connection.pieces.get(offset, b""))
+        if len(data) > before:
+            connection.held += len(data) - before
             connection.pieces[offset] = data
-    message = bytearray()
-    for offset in sorted(connection.pieces):
+    message = b""
+    for offset, data in sorted(connection.pieces.items()):
         if offset > len(message):
             break
-        message += connection.pieces[offset][len(message) - offset :]
-    said = (google_hello if version == GOOGLE else hello)(bytes(message))
+        message += data[len(message) - offset :]
+    said = (google_hello if version == GOOGLE else hello)(message)
     if said is not None and not said.whole:
         return None
     connection.done = True
@@ -166,20 +167,27 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 def _derived(version: int, connection_id: bytes) -> _Keys:
     """Derive the keys of a client's Initial packets from the server's first connection id."""
-    name = b"quicv2" if version == TWO else b"quic"
-    secret = hmac.digest(SALTS[version], connection_id, hashlib.sha256)
-    client = _expand(secret, b"client in", 32)
+    key, iv, header = _LABELS[version == TWO]
+    secret = hmac.digest(SALTS[version], connection_id, "sha256")
+    client = hmac.digest(secret, _CLIENT, "sha256")
     return _Keys(
-        AESGCM(_expand(client, name + b" key", 16)),
-        int.from_bytes(_expand(client, name + b" iv", 12), "big"),
-        _expand(client, name + b" hp", 16),
+        AESGCM(hmac.digest(client, key, "sha256")[:16]),
+        int.from_bytes(hmac.digest(client, iv, "sha256")[:12], "big"),
+        hmac.digest(client, header, "sha256")[:16],
     )
 
 
-def _expand(secret: bytes, label: bytes, size: int) -> bytes:
-    """HKDF-Expand-Label of RFC 8446 section 7.1, for one block of output."""
-    info = size.to_bytes(2, "big") + bytes([6 + len(label)]) + b"tls13 " + label + b"\0"
-    return hmac.digest(secret, info + b"\x01", hashlib.sha256)[:size]
+def _label(name: bytes, size: int) -> bytes:
+    """Return what HKDF-Expand-Label (RFC 8446 section 7.1) hashes for one block of output."""
+    return size.to_bytes(2, "big") + bytes([6 + len(name)]) + b"tls13 " + name + b"\0\x01"
+
+
+_CLIENT = _label(b"client in", 32)
+_LABELS = [
+    [_label(name + what, size) for what, size in ((b" key", 16), (b" iv", 12), (b" hp", 16))]
+    for name in (b"quic", b"quicv2")
+]
+"""Labels of key, iv and header protection, for version 1 and for version 2."""
 
 
 def _opened(raw: bytes, packet: _Packet, keys: _Keys) -> bytes | None:
@@ -190,8 +198,9 @@ def _opened(raw: bytes, packet: _Packet, keys: _Keys) -> bytes | None:
     mask = encryptor.update(sample)
     first = raw[0] ^ (mask[0] & 0x0F)
     size = (first & 3) + 1
-    number = bytes(a ^ b for a, b in zip(raw[at : at + size], mask[1:], strict=False))
-    nonce = (keys.iv ^ int.from_bytes(number, "big")).to_bytes(12, "big")
+    shown = int.from_bytes(raw[at : at + size], "big")
+    value = shown ^ int.from_bytes(mask[1 : 1 + size], "big")
+    number, nonce = value.to_bytes(size, "big"), (keys.iv ^ value).to_bytes(12, "big")
     try:
         return keys.aead.decrypt(nonce, raw[at + size :], bytes([first]) + raw[1:at] + number)
     except InvalidTag:
