@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent import demo as demo_company
-from agent import intake, rulebook
+from agent import intake, rulebook, sniff
 from agent import scan as flow
 from agent import show as showing
 from agent.catalogue import Catalogue
@@ -74,7 +74,7 @@ def sundial(
 
 @app.command()
 def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Logs and captures, or folders of them.")],
     *,
     store: Store = _STORE,
     config: Annotated[
@@ -101,6 +101,8 @@ def scan(
 ) -> None:
     """Read logs into the store and publish what they show; what was read before is not read again.
 
+    Captures (pcap, pcapng) are read as logs are: DNS, TLS, QUIC and HTTP name the hosts.
+
     Example: sundial scan /var/log/squid --people staff.csv --timezone Europe/Berlin
     """
     settings = load_settings(config)
@@ -117,18 +119,12 @@ def scan(
     book = rulebook.load_rules(rules or ())
     with _progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
-    for line in (*report.notes, *report.problems):
-        talk.print(_plain(line))
-    if json_lines:
-        _print([_summary(report)])
-    talk.print(_last_words(report, store))
-    if report.problems:
-        raise typer.Exit(1)
+    _told(report, store, json_lines=json_lines)
 
 
 @app.command()
 def parse(
-    file: Annotated[Path, typer.Argument(help="A log file, plain or compressed.")],
+    file: Annotated[Path, typer.Argument(help="A log or capture, plain or compressed.")],
     format_name: Annotated[
         str | None, typer.Option("--format", help="Take this format; do not detect.")
     ] = None,
@@ -145,6 +141,54 @@ def parse(
     if format_name is not None and format_name not in known:
         raise RulesError(rulebook.no_such_format(format_name, "--format", known))
     _print(showing.events(file, known, format_name, timezone))
+
+
+@app.command()
+def capture(
+    interface: Annotated[str, typer.Option(help="Interface to listen on, such as eth0.")],
+    *,
+    store: Store = _STORE,
+    bpf: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", help="Take only these packets, as tcpdump would: 'port 53 or port 443'."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many packets.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so many seconds.")
+    ] = None,
+    megabytes: Annotated[
+        float, typer.Option(min=1, help="Stop when so much is waiting on disk.")
+    ] = 1000,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (sundial.toml): people, subnets, sources.")
+    ] = None,
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Listen on an interface, then store which names were asked for; needs root or CAP_NET_RAW.
+
+    It stops by itself at a limit, or by Ctrl-C or SIGTERM. Until then packets wait in a file below
+    the store that only you can read; what was captured is stored, and the file is deleted.
+    A port of a switch that mirrors the others sees a network; a laptop sees itself.
+
+    Example: sundial capture --interface eth0 --filter 'udp port 53 or tcp port 443' --seconds 3600
+    """
+    settings = load_settings(config)
+    book = rulebook.load_rules(rules or ())
+    waiting = store / ".captured"
+    limits = sniff.Limits(count, seconds, megabytes)
+    with _counter(interface) as tell:
+        packets = sniff.record(interface, bpf, waiting / interface, limits, tell)
+    talk.print(f"{interface}: {packets:,} packets captured.")
+    # Also what an earlier capture could not store any more: it was killed, or the disk was full.
+    files = sorted(waiting.rglob("*.pcap"))
+    with _progress() as show:
+        report = flow.scan([waiting], store, settings, book, progress=show)
+    for file in files:
+        file.unlink()
+    _told(report, store, json_lines=json_lines)
 
 
 @app.command()
@@ -336,6 +380,17 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
     return {name.strip(): header.strip() for name, _, header in pairs}
 
 
+def _told(report: intake.Report, store: Path, *, json_lines: bool) -> None:
+    """Say how a scan went; end with 1 where something could not be read."""
+    for line in (*report.notes, *report.problems):
+        talk.print(_plain(line))
+    if json_lines:
+        _print([_summary(report)])
+    talk.print(_last_words(report, store))
+    if report.problems:
+        raise typer.Exit(1)
+
+
 def _last_words(report: intake.Report, store: Path) -> str:
     return (
         f"{report.files} files ({report.unchanged} unchanged, {report.skipped} left out), "
@@ -429,6 +484,22 @@ def _progress() -> Iterator[Any]:
                 completed=report.bytes_done,
                 speed=f"{speed:,.0f} lines/s",
             )
+
+        yield show
+
+
+@contextmanager
+def _counter(interface: str) -> Iterator[Any]:
+    """Show how many packets were captured so far when a person is looking."""
+    if not talk.is_terminal:
+        yield lambda _packets, _seconds: None
+        return
+    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[said]}"))
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task(f"listening on {interface}", total=None, said="")
+
+        def show(packets: int, seconds: float) -> None:
+            bar.update(task, said=f"{packets:,} packets in {seconds:.0f} s; Ctrl-C stores them")
 
         yield show
 
