@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ FORMAT = "capture"
 KIND = "mixed"
 BLOCK = 1 << 23
 """Bytes of packets that are looked at together."""
+_IDLE = 120_000_000
+"""Microseconds without a packet after which a connection is taken for closed."""
+_FOREVER = 1 << 62
+_TALKS = 50_000
+"""Connections whose bytes are counted at a time."""
 _DNS, _ENCRYPTED_DNS = 53, 853
 _HELLO = 0x16
 _METHODS = np.unique(
@@ -52,7 +58,10 @@ class Part:
     """What some packets of a file say."""
 
     events: pa.Table
-    """line_no, outcome and ``agent.model.FIELDS``; packets that say nothing have no row."""
+    """line_no, outcome and ``agent.model.FIELDS``; packets that say nothing have no row.
+
+    The first event of a connection comes when that has ended, with all bytes of its frames.
+    """
     packets: int
     end: int
     """Offset in the unpacked file behind the last of them."""
@@ -70,6 +79,19 @@ class _Event(NamedTuple):
     server: bytes
     host: str | None = None
     method: str | None = None
+    bytes_out: int | None = None
+    bytes_in: int | None = None
+
+
+@dataclass(slots=True)
+class _Talk:
+    """A connection whose server is known, while its bytes are counted."""
+
+    last: int
+    """Time of the block in which it was last met."""
+    events: list[_Event] = field(default_factory=list)
+    bytes_out: int = 0
+    bytes_in: int = 0
 
 
 class _Packet(NamedTuple):
@@ -96,6 +118,8 @@ class Capture:
         self._resolvers: Resolvers = load_resolvers()
         self._fragments, self._initials = Fragments(), Initials()
         self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
+        self._talks: OrderedDict[int, _Talk] = OrderedDict()
+        self._now = 0
         self._events: list[_Event] = []
         self._tables: list[pa.Table] = []
         # Nobody who writes packets may know which flows are taken for one another.
@@ -120,12 +144,15 @@ class Capture:
             end, trail = packets.end, packets.trail
             yield Part(self._table(), len(fresh), end, trail)
         self._streams.end_all()
+        self._close(_FOREVER)
         if self._events:
             yield Part(self._table(), 0, end, trail)
 
     def _look(self, packets: Packets) -> None:
         carried, fragments = payloads(packets)
+        self._now = int(packets.time.max(initial=self._now))
         self._names(carried, packets)
+        self._weigh(carried, packets)
         whole = [
             (fragment.row, datagram)
             for fragment in fragments
@@ -135,6 +162,7 @@ class Capture:
             joined = raw_packets(whole, packets)
             self._names(payloads(joined)[0], joined)
         self._strange(packets)
+        self._close(self._now - _IDLE)
 
     def _strange(self, packets: Packets) -> None:
         """Note packets of links that nobody here can read."""
@@ -205,7 +233,8 @@ class Capture:
             if not self._one(packet):
                 incomplete.add(place)
                 if packet.flow not in self._streams:
-                    self._streams.begin(packet.flow, _stream(packet))
+                    stream = self._streams.begin(packet.flow, _stream(packet))
+                    stream.add(packet.sequence, packet.data)
         waited = dns
         if len(self._streams):
             waited = dns | np.isin(flows, np.array(self._streams.flows(), np.uint64))
@@ -281,7 +310,8 @@ class Capture:
             return
         if said.host:
             at, ends = (packet.number, packet.time), (packet.client, packet.server)
-            self._events.append(_Event(*at, None, *ends, said.host, said.method))
+            talk = self._talks.setdefault(packet.flow, _Talk(self._now))
+            talk.events.append(_Event(*at, None, *ends, said.host, said.method))
         if said.method is None and packet.port != _ENCRYPTED_DNS:
             operator = (
                 self._resolvers.by_host(said.host)
@@ -308,10 +338,43 @@ class Capture:
         found = _picked(carried, packets, rows[firsts], flows)
         return [packet for packet in found if not self._hiding.met(packet.flow)]
 
-    def _flows(self, carried: Payloads, rows: Numbers) -> Flows:
-        """Return a number for each sender, receiver and their ports."""
+    def _weigh(self, carried: Payloads, packets: Packets) -> None:
+        """Count the bytes of connections whose server is known, frames and all."""
+        if not self._talks:
+            return
+        open_flows = np.sort(np.fromiter(self._talks, np.uint64, len(self._talks)))
+        sizes, every = packets.wire[carried.row], np.arange(len(carried))
+        for back in (False, True):
+            flows = self._flows(carried, every, back=back)
+            place = np.minimum(np.searchsorted(open_flows, flows), len(open_flows) - 1)
+            known = np.flatnonzero(open_flows[place] == flows)
+            sums = np.bincount(place[known], sizes[known], len(open_flows)).astype(np.int64)
+            met = np.flatnonzero(sums)
+            for flow, size in zip(open_flows[met].tolist(), sums[met].tolist(), strict=True):
+                talk = self._talks[flow]
+                talk.last = self._now
+                if back:
+                    talk.bytes_in += size
+                else:
+                    talk.bytes_out += size
+
+    def _close(self, before: int) -> None:
+        """Hand out the events of connections that were not met since some time, or are too many."""
+        over = len(self._talks) - _TALKS
+        for number, (flow, talk) in enumerate(list(self._talks.items())):
+            if talk.last < before or number < over:
+                del self._talks[flow]
+                first, *rest = talk.events
+                weighed = first._replace(bytes_out=talk.bytes_out, bytes_in=talk.bytes_in)
+                self._events += [weighed, *rest]
+
+    def _flows(self, carried: Payloads, rows: Numbers, *, back: bool = False) -> Flows:
+        """Return a number for each sender, receiver and their ports, or that of the way back."""
         source, target = carried.source[rows], carried.target[rows]
-        ports = (carried.source_port[rows] << 16 | carried.target_port[rows]).astype(np.uint64)
+        sender, receiver = carried.source_port[rows], carried.target_port[rows]
+        if back:
+            source, target, sender, receiver = target, source, receiver, sender
+        ports = (sender << 16 | receiver).astype(np.uint64)
         parts = (source[:, 0], source[:, 1], target[:, 0], target[:, 1], ports)
         mixed = np.zeros(len(rows), np.uint64)
         for part, odd in zip(parts, self._mix, strict=False):
@@ -322,7 +385,9 @@ class Capture:
     def _table(self) -> pa.Table:
         """Return all events that were found, in the order of their packets."""
         if self._events:
-            number, time, outcome, client, server, host, method = zip(*self._events, strict=True)
+            number, time, outcome, client, server, host, method, sent, got = zip(
+                *self._events, strict=True
+            )
             self._tables.append(
                 _columns(
                     np.array(number, np.int64),
@@ -332,6 +397,8 @@ class Capture:
                     pa.array(host, pa.string()),
                     _texts(server),
                     pa.array(method, pa.string()),
+                    pa.array(sent, pa.int64()),
+                    pa.array(got, pa.int64()),
                 )
             )
         tables, self._tables, self._events = self._tables, [], []
@@ -368,6 +435,8 @@ def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
     host: pa.Array,
     server: pa.Array | None = None,
     method: pa.Array | None = None,
+    bytes_out: pa.Array | None = None,
+    bytes_in: pa.Array | None = None,
 ) -> pa.Table:
     timeless = pa.array(time == NEVER)
     outcome = pc.if_else(timeless, "time not understood", outcome)
@@ -379,6 +448,8 @@ def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
         "host": host,
         "dest_ip": server,
         "method": method,
+        "bytes_out": bytes_out,
+        "bytes_in": bytes_in,
     }
     columns = [
         pa.nulls(len(number), kind) if (column := given.get(name)) is None else column
@@ -453,7 +524,7 @@ def _words(data: Bytes, at: Numbers) -> Numbers:
 
 def _understood(data: bytes) -> list[Said]:
     """Read what a client says at the start of some bytes; an empty list where it is neither."""
-    if data[0] == _HELLO:
+    if data.startswith(b"\x16"):
         said = first_words.hello_of_records(data)
         return [] if said is None else [said]
     return first_words.requests(data)

@@ -188,7 +188,10 @@ class Intake:
                 row.consumed, row.tail_digest = block.end, files.digest(block.trail)
                 row.layout = list(then.columns)
             row.bytes, row.seconds = block.end, before + time.monotonic() - began
-            self._tell(log, row)
+            self._tell(log)
+            if self._rollup.full or time.monotonic() - self._flushed > SECONDS:
+                self._note(row, log, "open", None)
+                self._flush()
 
     def _packets(self, log: files.LogFile, row: store.Ledger) -> None:
         """Read what is new in a capture, whose lines are its packets."""
@@ -208,20 +211,18 @@ class Intake:
             self._tally(row, counts, None, lambda _: "")
             row.consumed, row.tail_digest = part.end, files.digest(part.trail)
             row.bytes, row.seconds = part.end, before + time.monotonic() - began
-            self._tell(log, row)
+            # Not stored before its end: until then connections are open whose events are to come.
+            self._tell(log)
         log.truncated = log.truncated or reader.trouble
         if hidden:
             said = f"hides the names of {hidden:,} conversations; Data health tells by whom."
             self._report.notes.append(Problem(log.name, said))
 
-    def _tell(self, log: files.LogFile, row: store.Ledger) -> None:
-        """Tell how far a file was read, and store what was gathered when it is time."""
+    def _tell(self, log: files.LogFile) -> None:
+        """Tell how far a file was read."""
         self._report.bytes_done = self._done + min(log.position, log.size)
         self._report.seconds = time.monotonic() - self._began
         self._report.tell("reading", log.name)
-        if self._rollup.full or time.monotonic() - self._flushed > SECONDS:
-            self._note(row, log, "open", None)
-            self._flush()
 
     def _count(
         self, row: store.Ledger, table: pa.Table, plan: reading.Plan, tail: int | None
