@@ -42,6 +42,8 @@ _HELLO = 0x16
 _METHODS = np.unique(
     [int.from_bytes(f"{method} "[:4].encode(), "big") for method in first_words.METHODS]
 )
+_INITIALS = np.zeros(256, np.bool_)
+_INITIALS[[ord(method[0]) for method in first_words.METHODS]] = True
 HIDDEN = "not visible: "
 """What an outcome starts with that counts a conversation whose names nobody on the path sees."""
 _NO_NAME = "not a name"
@@ -119,7 +121,7 @@ class Capture:
         self._fragments, self._initials = Fragments(), Initials()
         self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
         self._talks: OrderedDict[int, _Talk] = OrderedDict()
-        self._now = 0
+        self._now = self._closed = 0
         self._events: list[_Event] = []
         self._tables: list[pa.Table] = []
         # Nobody who writes packets may know which flows are taken for one another.
@@ -216,7 +218,7 @@ class Capture:
         begins = (first == _HELLO) & ((size < 2) | (data[at + 1] == 3))
         begins &= (size < 6) | (data[at + 5] == 1)
         begins |= (first >= ord("A")) & (first <= ord("Z")) & (size < 4)
-        letters = np.flatnonzero(first < 0x80)
+        letters = np.flatnonzero(_INITIALS[first])
         begins[letters] |= np.isin(_words(data, at[letters]), _METHODS)
         hidden = rows[carried.target_port[rows] == _ENCRYPTED_DNS]
         for packet in self._first_of(carried, packets, hidden):
@@ -343,9 +345,9 @@ class Capture:
         if not self._talks:
             return
         open_flows = np.sort(np.fromiter(self._talks, np.uint64, len(self._talks)))
-        sizes, every = packets.wire[carried.row], np.arange(len(carried))
+        sizes = packets.wire[carried.row]
         for back in (False, True):
-            flows = self._flows(carried, every, back=back)
+            flows = self._flows(carried, slice(None), back=back)
             place = np.minimum(np.searchsorted(open_flows, flows), len(open_flows) - 1)
             known = np.flatnonzero(open_flows[place] == flows)
             sums = np.bincount(place[known], sizes[known], len(open_flows)).astype(np.int64)
@@ -361,6 +363,9 @@ class Capture:
     def _close(self, before: int) -> None:
         """Hand out the events of connections that were not met since some time, or are too many."""
         over = len(self._talks) - _TALKS
+        if over <= 0 and before < self._closed + _IDLE:
+            return
+        self._closed = before
         for number, (flow, talk) in enumerate(list(self._talks.items())):
             if talk.last < before or number < over:
                 del self._talks[flow]
@@ -368,7 +373,7 @@ class Capture:
                 weighed = first._replace(bytes_out=talk.bytes_out, bytes_in=talk.bytes_in)
                 self._events += [weighed, *rest]
 
-    def _flows(self, carried: Payloads, rows: Numbers, *, back: bool = False) -> Flows:
+    def _flows(self, carried: Payloads, rows: Numbers | slice, *, back: bool = False) -> Flows:
         """Return a number for each sender, receiver and their ports, or that of the way back."""
         source, target = carried.source[rows], carried.target[rows]
         sender, receiver = carried.source_port[rows], carried.target_port[rows]
@@ -376,7 +381,7 @@ class Capture:
             source, target, sender, receiver = target, source, receiver, sender
         ports = (sender << 16 | receiver).astype(np.uint64)
         parts = (source[:, 0], source[:, 1], target[:, 0], target[:, 1], ports)
-        mixed = np.zeros(len(rows), np.uint64)
+        mixed = np.zeros(len(source), np.uint64)
         for part, odd in zip(parts, self._mix, strict=False):
             mixed += part * odd
             mixed ^= mixed >> np.uint64(29)

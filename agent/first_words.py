@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _CLIENT_HELLO, _HANDSHAKE = 1, 22
 _SERVER_NAME, _ENCRYPTED_HELLO = 0, 0xFE0D
@@ -30,8 +30,7 @@ _SHOWN = re.compile(rb"[!-~]+")
 _TARGET = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What one message of a client gives away."""
 
     host: str | None

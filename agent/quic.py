@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -39,8 +40,7 @@ _LARGEST = 1 << 15
 """Bytes of a ClientHello that are waited for."""
 
 
-@dataclass(slots=True)
-class _Keys:
+class _Keys(NamedTuple):
     """What protects the client's Initial packets."""
 
     aead: AESGCM
@@ -121,8 +121,7 @@ def _heard(connection: _Connection, frames: bytes, version: int) -> Said | None:
     return said
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
+class _Packet(NamedTuple):
     """The part of a long header (RFC 9000 section 17.2) that is in clear."""
 
     version: int
@@ -225,7 +224,7 @@ def _crypto(frames: bytes) -> list[tuple[int, bytes]]:
             ranges, at = _number(frames, at)
             for _ in range(1 + 2 * min(ranges, len(frames)) + (3 if kind == 3 else 0)):
                 _, at = _number(frames, at)
-        elif kind == 6:
+        elif kind in {6, 8}:  # CRYPTO, and Google's number for it
             offset, at = _number(frames, at)
             size, at = _number(frames, at)
             found.append((offset, frames[at : at + size]))
