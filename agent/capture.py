@@ -370,7 +370,9 @@ class Capture:
             if talk.last < before or number < over:
                 del self._talks[flow]
                 first, *rest = talk.events
-                weighed = first._replace(bytes_out=talk.bytes_out, bytes_in=talk.bytes_in)
+                # Nothing seen of one direction is nothing known: half a mirror is common.
+                sent, got = talk.bytes_out or None, talk.bytes_in or None
+                weighed = first._replace(bytes_out=sent, bytes_in=got)
                 self._events += [weighed, *rest]
 
     def _flows(self, carried: Payloads, rows: Numbers | slice, *, back: bool = False) -> Flows:

@@ -384,7 +384,60 @@ def test_what_only_looks_like_a_message_is_none() -> None:
         assert hosts(file_of(*segments(data))) == []
 
 
+def test_bytes_are_those_of_the_whole_connection_on_its_first_event() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
+    answer = ETHER / IP(src=SERVER, dst=PC) / TCP(sport=80, dport=50_000) / Raw(bytes(900))
+    other = ETHER / IP(src=SERVER, dst=PC) / TCP(sport=80, dport=50_001) / Raw(bytes(900))
+    begin = segments(b"", port=80)
+    asked = [*segments(request, port=80), *segments(request, port=80, start=2000)]
+    packets = [*begin, asked[0], *[answer] * 40, asked[1], *[other] * 3, *[answer] * 40]
+    sent = sum(map(len, [*begin, *asked]))
+    for block in (capture.BLOCK, 20_000):
+        found = [
+            (row["bytes_out"], row["bytes_in"]) for row in rows(file_of(*packets), block=block)
+        ]
+        assert sorted(found, key=str) == [(None, None), (sent, 80 * len(answer))][::-1]
+    (ask_row,) = rows(file_of(ETHER / IP(src=PC) / ask("app.example.com")))
+    assert (ask_row["bytes_out"], ask_row["bytes_in"]) == (None, None)
+
+
+def test_a_connection_that_is_long_silent_is_handed_out() -> None:
+    packets = [
+        (
+            WHEN + 100 * number,
+            bytes(segments(hello(f"app{number}.example.com"), sport=number + 1)[0]),
+        )
+        for number in range(20)
+    ]
+    data = wires.pcap(packets)
+    parts = Capture(300).read(data[at : at + 200] for at in range(0, len(data), 200))
+    found = [
+        (row["host"], number)
+        for number, part in enumerate(parts)
+        for row in part.events.to_pylist()
+    ]
+    assert [host for host, _ in found] == [f"app{number}.example.com" for number in range(20)]
+    assert found[0][1] < found[-1][1] / 2, "the first one came long before the end of the file"
+
+
 # ---- QUIC
+
+
+def test_the_greeting_of_google_s_own_quic() -> None:
+    values = {b"PAD\0": bytes(5), b"SNI\0": b"app.example.com", b"VER\0": b"Q050"}
+    ends, table = 0, b""
+    for tag, value in values.items():
+        ends += len(value)
+        table += tag + struct.pack("<I", ends)
+    message = b"CHLO" + struct.pack("<HH", 3, 0) + table + b"".join(values.values())
+    said = first_words.google_hello(message)
+    assert said is not None
+    assert (said.host, said.whole) == ("app.example.com", True)
+    part = first_words.google_hello(message[:-8])
+    assert part is None or not part.whole or part.host == "app.example.com"
+    cut = first_words.google_hello(message[:44])
+    assert cut is not None
+    assert not cut.whole
 
 
 @pytest.mark.parametrize("version", [1, 0x6B3343CF])
@@ -678,12 +731,13 @@ def test_what_is_hidden_is_noted_and_no_problem(run_sundial: RunSundial, tmp_pat
 
 
 def test_parse_prints_a_capture_as_it_prints_a_log(run_sundial: RunSundial, tmp_path: Path) -> None:
-    log = wires.write(tmp_path / "one.pcap", file_of(*segments(hello("WWW.example.com"))))
+    (packet,) = segments(hello("WWW.example.com"))
+    log, size = wires.write(tmp_path / "one.pcap", file_of(packet)), len(packet)
     done = run_sundial("parse", str(log))
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {
             "line": 1, "ts": "2026-01-05T09:00:00.250000+00:00", "client": PC, "user": None,
-            "host": "www.example.com", "dest_ip": SERVER, "method": None, "bytes_out": None,
+            "host": "www.example.com", "dest_ip": SERVER, "method": None, "bytes_out": size,
             "bytes_in": None, "blocked": None, "user_agent": None, "department": None,
             "counted": True, "format": "capture",
         }
