@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -85,17 +84,6 @@ class _Event(NamedTuple):
     bytes_in: int | None = None
 
 
-@dataclass(slots=True)
-class _Talk:
-    """A connection whose server is known, while its bytes are counted."""
-
-    last: int
-    """Time of the block in which it was last met."""
-    events: list[_Event] = field(default_factory=list)
-    bytes_out: int = 0
-    bytes_in: int = 0
-
-
 class _Packet(NamedTuple):
     """One segment or datagram that is looked into."""
 
@@ -120,7 +108,15 @@ class Capture:
         self._resolvers: Resolvers = load_resolvers()
         self._fragments, self._initials = Fragments(), Initials()
         self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
-        self._talks: OrderedDict[int, _Talk] = OrderedDict()
+        self._talks: dict[int, int] = {}
+        """Connections whose server is known: flow to the row of ``sums`` with its bytes."""
+        self._sums = np.zeros((0, 3), np.int64)
+        """Bytes of the client, bytes to it, and the time when it was met last."""
+        self._waiting: list[tuple[Any, ...]] = []
+        """Flow of a connection and fields of an event, until the connection has ended.
+
+        Plain tuples: of those, the garbage collector looks at each but once.
+        """
         self._now = self._closed = 0
         self._events: list[_Event] = []
         self._tables: list[pa.Table] = []
@@ -312,8 +308,8 @@ class Capture:
             return
         if said.host:
             at, ends = (packet.number, packet.time), (packet.client, packet.server)
-            talk = self._talks.setdefault(packet.flow, _Talk(self._now))
-            talk.events.append(_Event(*at, None, *ends, said.host, said.method))
+            self._talks.setdefault(packet.flow, len(self._talks))
+            self._waiting.append((packet.flow, *at, None, *ends, said.host, said.method))
         if said.method is None and packet.port != _ENCRYPTED_DNS:
             operator = (
                 self._resolvers.by_host(said.host)
@@ -342,38 +338,50 @@ class Capture:
 
     def _weigh(self, carried: Payloads, packets: Packets) -> None:
         """Count the bytes of connections whose server is known, frames and all."""
-        if not self._talks:
+        count, new = len(self._talks), len(self._talks) - len(self._sums)
+        if not count:
             return
-        open_flows = np.sort(np.fromiter(self._talks, np.uint64, len(self._talks)))
-        sizes = packets.wire[carried.row]
-        for back in (False, True):
-            flows = self._flows(carried, slice(None), back=back)
-            place = np.minimum(np.searchsorted(open_flows, flows), len(open_flows) - 1)
-            known = np.flatnonzero(open_flows[place] == flows)
-            sums = np.bincount(place[known], sizes[known], len(open_flows)).astype(np.int64)
-            met = np.flatnonzero(sums)
-            for flow, size in zip(open_flows[met].tolist(), sums[met].tolist(), strict=True):
-                talk = self._talks[flow]
-                talk.last = self._now
-                if back:
-                    talk.bytes_in += size
-                else:
-                    talk.bytes_out += size
+        self._sums = np.concatenate([self._sums, np.full((new, 3), [0, 0, self._now])])
+        flows_of = np.fromiter(self._talks, np.uint64, count)
+        order = np.argsort(flows_of)
+        ordered, sizes = flows_of[order], packets.wire[carried.row]
+        for way in (0, 1):
+            flows = self._flows(carried, slice(None), back=way == 1)
+            place = np.minimum(np.searchsorted(ordered, flows), count - 1)
+            known = np.flatnonzero(ordered[place] == flows)
+            talks = order[place[known]]
+            self._sums[:, way] += np.bincount(talks, sizes[known], count).astype(np.int64)
+            self._sums[talks, 2] = self._now
 
     def _close(self, before: int) -> None:
         """Hand out the events of connections that were not met since some time, or are too many."""
-        over = len(self._talks) - _TALKS
-        if over <= 0 and before < self._closed + _IDLE:
+        many = len(self._talks) > _TALKS
+        if not many and before < self._closed + _IDLE:
             return
         self._closed = before
-        for number, (flow, talk) in enumerate(list(self._talks.items())):
-            if talk.last < before or number < over:
-                del self._talks[flow]
-                first, *rest = talk.events
-                # Nothing seen of one direction is nothing known: half a mirror is common.
-                sent, got = talk.bytes_out or None, talk.bytes_in or None
-                weighed = first._replace(bytes_out=sent, bytes_in=got)
-                self._events += [weighed, *rest]
+        new = len(self._talks) - len(self._sums)
+        self._sums = np.concatenate([self._sums, np.full((new, 3), [0, 0, self._now])])
+        if many:
+            before = max(before, int(np.median(self._sums[:, 2])) + 1)
+        ended = self._sums[:, 2] < before
+        # Nothing seen of one direction is nothing known: half a mirror is common.
+        sizes = {
+            flow: [size or None for size in sums]
+            for (flow, row), sums in zip(
+                self._talks.items(), self._sums[:, :2].tolist(), strict=True
+            )
+            if ended[row]
+        }
+        gone = [self._talks[row[0]] for row in self._waiting]
+        for row, over in zip(self._waiting, ended[gone].tolist(), strict=True):
+            if over:
+                self._events.append(_Event(*row[1:], *sizes.pop(row[0], ())))
+        self._waiting = [
+            row for row, over in zip(self._waiting, ended[gone].tolist(), strict=True) if not over
+        ]
+        left = [flow for flow, talk in self._talks.items() if not ended[talk]]
+        self._talks = {flow: row for row, flow in enumerate(left)}
+        self._sums = self._sums[~ended]
 
     def _flows(self, carried: Payloads, rows: Numbers | slice, *, back: bool = False) -> Flows:
         """Return a number for each sender, receiver and their ports, or that of the way back."""

@@ -2,9 +2,9 @@
 
     python -m benchmarks.packets [--visits 40000] [--keep FOLDER]
 
-A visit is a DNS query with its answer, a TCP or QUIC connection that greets the server by name, and
-what the server sends back. Every fourth ClientHello needs two segments, as those of today's
-browsers do; every fifth visit is QUIC, every tenth plain HTTP.
+A visit is three DNS queries with their answers, a TCP or QUIC connection that greets the server by
+name, and what the server sends back. Every fourth ClientHello needs two segments, as those of
+today's browsers do; every fifth visit is QUIC, every tenth plain HTTP.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tests import wires
 _BEGAN = 1_767_600_000
 _FIELDS = ("dns.qry.name", "tls.handshake.extensions_server_name", "http.host")
 _WANTED = "(dns.flags.response == 0) || tls.handshake.extensions_server_name || http.request.method"
+_KINDS = (1, 28, 65)
+"""A, AAAA and HTTPS, as browsers ask before they connect."""
 _RESOLVER, _OUTSIDE, _INSIDE = 0xC0000235, 0xC6336400, 0x0A000000
 
 
@@ -58,10 +60,11 @@ def _packets(visits: int, replies: int) -> Iterator[bytes]:
         def back(carried: bytes, by: int, protocol: int, client: int = client) -> bytes:
             return wires.ethernet(wires.ip4(by, client, protocol, carried))
 
-        question = wires.query(name, visit & 0xFFFF)
-        answer = question[:2] + b"\x81\x80" + question[4:] + reply
-        yield out(wires.udp(port, 53, question), _RESOLVER, 17)
-        yield back(wires.udp(53, port, answer), _RESOLVER, 17)
+        for kind in _KINDS:
+            question = wires.query(name, visit & 0xFFFF, kind)
+            answer = question[:2] + b"\x81\x80" + question[4:] + reply
+            yield out(wires.udp(port, 53, question), _RESOLVER, 17)
+            yield back(wires.udp(53, port, answer), _RESOLVER, 17)
         if visit % 5 == 0:
             hello = wires.crypto(0, wires.client_hello(name))
             identity = struct.pack("!Q", visit)
@@ -69,15 +72,11 @@ def _packets(visits: int, replies: int) -> Iterator[bytes]:
             for _ in range(replies):
                 yield back(wires.udp(443, port, b"\x40" + body[1:]), server, 17)
             continue
-        start = dice.randrange(1 << 31)
         service = 80 if visit % 10 == 1 else 443
+        said = _greeting(name, service, 1300 if visit % 4 == 0 else 0)
+        start = dice.randrange(1 << 31)
         yield out(wires.tcp(port, service, start, b"", 2), server, 6)
         yield back(wires.tcp(service, port, 0, b"", 0x12), server, 6)
-        if service == 80:
-            said = f"GET /index HTTP/1.1\r\nHost: {name}\r\nAccept: */*\r\n\r\n".encode()
-        else:
-            long = 1300 if visit % 4 == 0 else 0
-            said = wires.records(wires.client_hello(name, padding=long))
         for at in range(0, len(said), 1400):
             yield out(wires.tcp(port, service, start + 1 + at, said[at : at + 1400]), server, 6)
         for number in range(replies):
@@ -85,6 +84,13 @@ def _packets(visits: int, replies: int) -> Iterator[bytes]:
             yield back(wires.tcp(service, port, 1 + number * 1400, data, 0x10), server, 6)
             if number % 2:
                 yield out(wires.tcp(port, service, start + 1 + len(said), b"", 0x10), server, 6)
+
+
+def _greeting(name: str, service: int, padding: int) -> bytes:
+    """Return what a client says first over TCP."""
+    if service == 80:
+        return f"GET /index HTTP/1.1\r\nHost: {name}\r\nAccept: */*\r\n\r\n".encode()
+    return wires.records(wires.client_hello(name, padding=padding))
 
 
 def ours(path: Path) -> set[str]:
