@@ -23,7 +23,7 @@ METHODS = (
 ).split()
 """Requests that are looked for: those of HTTP, WebDAV, Subversion and of Windows' own clients."""
 _REQUEST = re.compile(rb"(%s) (\S{1,16384}) +HTTP/1\.\d\r?\n" % "|".join(METHODS).encode())
-_HOST = re.compile(rb"\nhost[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+_HOST = re.compile(rb"\nhost[ \t]*:([^\r\n]*)\r?\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,12})\r?\n", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _SHOWN = re.compile(rb"[!-~]+")
@@ -135,7 +135,7 @@ def requests(data: bytes) -> list[Said]:
         elif url:
             host = _text(url[1])
         else:
-            host = _text(named[1]) if named else None
+            host = _text(named[1].strip()) if named else None
         found.append(Said(host, method, whole=end is not None or host is not None))
         if end is None or method == "CONNECT":
             break

@@ -345,7 +345,7 @@ def _ported(  # noqa: PLR0913, PLR0917 - the columns of one table
 class Fragments:
     """Datagrams of which some pieces are still on their way; the oldest are given up."""
 
-    MOST = 4096
+    MOST = 1024
     """Datagrams that are waited for."""
     LARGEST = 65_535
 
@@ -359,7 +359,8 @@ class Fragments:
         """
         pieces, total = self._waiting.pop(fragment.key, ({}, None))
         end = fragment.offset + len(fragment.data)
-        if end > self.LARGEST - 40 or len(pieces) > 128:
+        held = sum(map(len, pieces.values()))
+        if end > self.LARGEST - 40 or len(pieces) > 128 or held > self.LARGEST:
             return None
         pieces.setdefault(fragment.offset, fragment.data)
         if not fragment.more:

@@ -36,7 +36,7 @@ SALTS: dict[int, bytes] = {
     GOOGLE: _Q050,
 }
 """Version to the salt of its Initial keys."""
-_LARGEST = 1 << 15
+_LARGEST = 1 << 14
 """Bytes of a ClientHello that are waited for."""
 
 

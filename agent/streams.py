@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 LONGEST = 1 << 15
 """Bytes that are waited for; no ClientHello and no head of a request is longer."""
+_PIECES = 256
+"""Segments behind a gap; who sends more of them means harm."""
 _TURN = 1 << 32
 _Packet = TypeVar("_Packet")
 
@@ -35,7 +37,8 @@ class Stream(Generic[_Packet]):
         """Put a segment in its place; return whether ``data`` has grown."""
         place = (sequence - self.start) % _TURN
         if place > len(self.data):
-            if sum(map(len, self.ahead.values())) + len(segment) > LONGEST:
+            waiting = sum(map(len, self.ahead.values()))
+            if waiting + len(segment) > LONGEST or len(self.ahead) > _PIECES:
                 self.ended = True
             elif len(segment) > len(self.ahead.get(place, b"")):
                 self.ahead[place] = segment

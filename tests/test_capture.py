@@ -670,6 +670,34 @@ def test_segments_behind_a_gap_are_not_hoarded() -> None:
     assert len(reader._streams) == 0
 
 
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"GET / HTTP/1.1\r\nHost:" + b" " * 32_000,
+        b"GET " + b"/" * 32_000,
+        b"GET / HTTP/1.1\r\n" + b"Host" * 8_000,
+        b"\x16\x03\x01\0\x01\x01" + b"\x16\x03\x01\0\x01\0" * 5_000,
+    ],
+)
+def test_no_message_takes_long(stream: bytes) -> None:
+    began = time.process_time()
+    first_words.requests(stream)
+    first_words.hello_of_records(stream)
+    assert time.process_time() - began < 0.5
+
+
+def test_small_segments_behind_a_gap_take_no_time() -> None:
+    begin = wires.ethernet(wires.ip4(1, 2, 6, wires.tcp(1, 443, 0, hello(padding=9000)[:100])))
+    tiny = [
+        (WHEN, wires.ethernet(wires.ip4(1, 2, 6, wires.tcp(1, 443, 200 + 2 * number, b"x"))))
+        for number in range(15_000)
+    ]
+    data = wires.pcap([(WHEN, begin), *tiny])
+    began = time.process_time()
+    rows(data)
+    assert time.process_time() - began < 3
+
+
 # ---- the house
 
 
