@@ -19,7 +19,7 @@ from tests.test_scan import LOG
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
-COMMANDS = ["scan", "parse", "explain", "formats", "check", "dashboard", "demo"]
+COMMANDS = ["scan", "parse", "capture", "explain", "formats", "check", "dashboard", "demo"]
 READING = ["scan", "parse", "explain", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
