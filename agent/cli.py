@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent import abilities, intake, own_rules, rulebook, telling
+from agent import abilities, intake, own_rules, rulebook, sniff, telling
 from agent import demo as demo_company
 from agent import draft as drafting
 from agent import lint as looking
@@ -28,7 +28,7 @@ from agent import show as showing
 from agent.errors import Problem, RulesError, SundialError
 from agent.model import Format
 from agent.settings import check_zone, load_settings
-from agent.terminal import plain, print_rows, progress, steps, talk, write
+from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
 
 app = typer.Typer(
@@ -74,7 +74,7 @@ def sundial(
 
 @app.command()
 def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Logs and captures, or folders of them.")],
     *,
     store: Store = _STORE,
     config: Annotated[
@@ -101,6 +101,8 @@ def scan(
 ) -> None:
     """Read logs into the store and publish what they show; what was read before is not read again.
 
+    Captures (pcap, pcapng) are read as logs are: DNS, TLS, QUIC and HTTP name the hosts.
+
     Example: sundial scan /var/log/squid --people staff.csv --timezone Europe/Berlin
     """
     settings = load_settings(config)
@@ -117,18 +119,12 @@ def scan(
     book = rulebook.load_rules(own_rules.folders(store, rules))
     with progress() as show:
         report = flow.scan(paths, store, settings, book, progress=show)
-    for line in (*report.notes, *report.problems):
-        talk.print(plain(line))
-    if json_lines:
-        print_rows([_summary(report)])
-    talk.print(_last_words(report, store))
-    if report.problems:
-        raise typer.Exit(1)
+    _told(report, store, json_lines=json_lines)
 
 
 @app.command()
 def parse(
-    file: Annotated[Path, typer.Argument(help="A log file, plain or compressed.")],
+    file: Annotated[Path, typer.Argument(help="A log or capture, plain or compressed.")],
     format_name: Annotated[
         str | None, typer.Option("--format", help="Take this format; do not detect.")
     ] = None,
@@ -174,6 +170,54 @@ def lint(
         write(map(plain, looking.sentences(found)))
     if found.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def capture(
+    interface: Annotated[str, typer.Option(help="Interface to listen on, such as eth0.")],
+    *,
+    store: Store = _STORE,
+    bpf: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", help="Take only these packets, as tcpdump would: 'port 53 or port 443'."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many packets.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so many seconds.")
+    ] = None,
+    megabytes: Annotated[
+        float, typer.Option(min=1, help="Stop when so much is waiting on disk.")
+    ] = 1000,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (sundial.toml): people, subnets, sources.")
+    ] = None,
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Listen on an interface, then store which names were asked for; needs root or CAP_NET_RAW.
+
+    It stops by itself at a limit, or by Ctrl-C or SIGTERM. Until then packets wait in a file below
+    the store that only you can read; what was captured is stored, and the file is deleted.
+    A port of a switch that mirrors the others sees a network; a laptop sees itself.
+
+    Example: sundial capture --interface eth0 --filter 'udp port 53 or tcp port 443' --seconds 3600
+    """
+    settings = load_settings(config)
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    waiting = store / ".captured"
+    limits = sniff.Limits(count, seconds, megabytes)
+    with counter(interface) as tell:
+        packets = sniff.record(interface, bpf, waiting / interface, limits, tell)
+    talk.print(f"{interface}: {packets:,} packets captured.")
+    # Also what an earlier capture could not store any more: it was killed, or the disk was full.
+    files = sorted(waiting.rglob("*.pcap"))
+    with progress() as show:
+        report = flow.scan([waiting], store, settings, book, progress=show)
+    for file in files:
+        file.unlink()
+    _told(report, store, json_lines=json_lines)
 
 
 @app.command()
@@ -495,6 +539,17 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
     if wrong:
         raise RulesError(wrong)
     return {name.strip(): header.strip() for name, _, header in pairs}
+
+
+def _told(report: intake.Report, store: Path, *, json_lines: bool) -> None:
+    """Say how a scan went; end with 1 where something could not be read."""
+    for line in (*report.notes, *report.problems):
+        talk.print(plain(line))
+    if json_lines:
+        print_rows([_summary(report)])
+    talk.print(_last_words(report, store))
+    if report.problems:
+        raise typer.Exit(1)
 
 
 def _last_words(report: intake.Report, store: Path) -> str:

@@ -3,6 +3,7 @@ r"""Finding log files and handing out their text: decompressed, decoded, in bloc
 Whatever a file is packed or encoded in, what leaves this room is UTF-8 with ``\n`` line ends, so
 that no later stage knows of gzip, byte order marks or stray carriage returns. Offsets count bytes
 of that clean text: a log and its compressed or renamed copy are the same text, hence the same file.
+Only a capture is no text; its bytes leave as they are.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ _PIECE = 1 << 22
 """Bytes of a plain file that are read at once."""
 _PACKED_PIECE = 1 << 16
 """... and of a compressed one."""
+_CAPTURE = re.compile(
+    rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\x4d\x3c\xb2\xa1|\xa1\xb2\x3c\x4d"
+    rb"|\x0a\x0d\x0d\x0a[\0-\xff]{4}(?:\x4d\x3c\x2b\x1a|\x1a\x2b\x3c\x4d)"
+)
+"""The first bytes of pcap, of either byte order and clock, and of pcapng."""
 
 
 _Item = TypeVar("_Item")
@@ -190,8 +196,20 @@ def head(log: LogFile) -> bytes:
             break
     if clean.binary:
         raise LogError(Problem(log.name, "is not text; no format reads it, it is left out."))
+    if holds_packets(text):
+        return text[:HEAD]
     # No character is cut in two.
     return text[:HEAD].decode("utf-8", "ignore").encode()
+
+
+def holds_packets(start: bytes) -> bool:
+    """Tell whether a file that starts so is a capture: its bytes are packets and no text."""
+    return _CAPTURE.match(start) is not None
+
+
+def raw(log: LogFile) -> Iterator[bytes]:
+    """Yield the bytes of a capture, unpacked; see ``blocks`` for what may go wrong."""
+    return _pieces(log)
 
 
 def identity(start: bytes) -> bytes:
@@ -391,6 +409,7 @@ class _Cleaner:
         self._decode: codecs.IncrementalDecoder | None = None
         self._waiting = b""
         self._return = b""
+        self._packets = False
 
     def feed(self, piece: bytes, *, final: bool = False) -> bytes:
         """Return what is clean of the bytes so far; the first HEAD bytes tell the encoding."""
@@ -399,6 +418,10 @@ class _Cleaner:
             if len(self._waiting) < HEAD and not final:
                 return b""
             piece, self._decode = self._waiting, self._decoder(self._waiting)
+            if holds_packets(piece):
+                self._packets, self.binary = True, False
+        if self._packets:
+            return piece
         # Most logs are plain ASCII, and a decoder that holds back nothing need not see it.
         if not (self._ascii and piece.isascii() and self._decode.getstate() == (b"", 0)):
             piece = self._decode.decode(piece, final).encode("utf-8", "replace")

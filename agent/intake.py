@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
-from agent import detect, files, parse, reading, rollup, store
+from agent import capture, detect, files, parse, reading, rollup, store
 from agent.errors import LogError, Problem
 from agent.model import Format
 from agent.settings import Settings, SourceSetting
@@ -103,6 +103,12 @@ class Intake:
         before = (row.consumed, row.tail_lines, row.status)
         _forget_tail(row)
         setting = next((s for s in self._settings.sources if files.matches(log, s.match)), None)
+        if files.holds_packets(head):
+            row.format, row.also = capture.FORMAT, []
+            row.source = setting.name if setting else log.folder or row.format
+            self._packets(log, row)
+            self._finish(row, log, before)
+            return
         try:
             plan = self._plan(log, head, row, setting)
         except LogError as error:
@@ -113,6 +119,10 @@ class Intake:
         row.source = setting.name if setting else log.folder or row.format
         self._usual[row.source] = row.format
         self._lines(log, row, plan)
+        self._finish(row, log, before)
+
+    def _finish(self, row: store.Ledger, log: files.LogFile, before: tuple[int, int, str]) -> None:
+        """Note how a file came out that was read to its end."""
         status, note = self._outcome(log, row)
         if row.firm and before == (row.consumed, 0, status) and row.path in self._present:
             self._report.unchanged += 1  # a copy of a file that is still there
@@ -182,12 +192,41 @@ class Intake:
                 row.consumed, row.tail_digest = block.end, files.digest(block.trail)
                 row.layout = list(then.columns)
             row.bytes, row.seconds = block.end, before + time.monotonic() - began
-            self._report.bytes_done = self._done + min(log.position, log.size)
-            self._report.seconds = time.monotonic() - self._began
-            self._report.tell("reading", log.name)
+            self._tell(log)
             if self._rollup.full or time.monotonic() - self._flushed > SECONDS:
                 self._note(row, log, "open", None)
                 self._flush()
+
+    def _packets(self, log: files.LogFile, row: store.Ledger) -> None:
+        """Read what is new in a capture, whose lines are its packets."""
+        before, began = row.seconds, time.monotonic()
+        reader = capture.Capture(trail=files.TAIL)
+        hidden = 0
+        for part in files.ahead(reader.read(files.raw(log), row.consumed)):
+            self._con.register("lines", part.events)
+            counts = self._rollup.add("SELECT * FROM lines", row.source or "")
+            counts.lines = part.packets
+            for reason in [
+                reason for reason in counts.rejects if reason.startswith(capture.HIDDEN)
+            ]:
+                times, first = counts.rejects.pop(reason)
+                self._rejects.append(store.Reject(row.file_id, reason, times, first, ""))
+                hidden += times
+            self._tally(row, counts, None, lambda _: "")
+            row.consumed, row.tail_digest = part.end, files.digest(part.trail)
+            row.bytes, row.seconds = part.end, before + time.monotonic() - began
+            # Not stored before its end: until then connections are open whose events are to come.
+            self._tell(log)
+        log.truncated = log.truncated or reader.trouble
+        if hidden:
+            said = f"hides the names of {hidden:,} conversations; Data health tells by whom."
+            self._report.notes.append(Problem(log.name, said))
+
+    def _tell(self, log: files.LogFile) -> None:
+        """Tell how far a file was read."""
+        self._report.bytes_done = self._done + min(log.position, log.size)
+        self._report.seconds = time.monotonic() - self._began
+        self._report.tell("reading", log.name)
 
     def _count(
         self, row: store.Ledger, table: pa.Table, plan: reading.Plan, tail: int | None
@@ -217,6 +256,22 @@ class Intake:
         also = plan.retries("rejected")
         retry = rollup.Retry(also, wanted, further) if plan.open else None
         counts = self._rollup.add(events, row.source or "", tail, retry, departments=departments)
+        self._tally(
+            row,
+            counts,
+            tail,
+            lambda number: _masked(table["line"][number - table["line_no"][0].as_py()].as_py()),
+        )
+        return plan
+
+    def _tally(
+        self,
+        row: store.Ledger,
+        counts: rollup.Counts,
+        tail: int | None,
+        sample: Callable[[int], str],
+    ) -> None:
+        """Add how some lines came out; ``sample`` shows what stands in one of them."""
         rejects = sum(lines for lines, _ in counts.rejects.values())
         row.lines += counts.lines
         row.events += counts.events
@@ -229,9 +284,8 @@ class Intake:
         self._report.events += counts.events
         self._report.rejects += rejects
         for reason, (lines, first) in counts.rejects.items():
-            sample = _masked(table["line"][first - table["line_no"][0].as_py()].as_py())
-            self._rejects.append(store.Reject(row.file_id, reason, lines, first, sample, tail))
-        return plan
+            shown = sample(first)
+            self._rejects.append(store.Reject(row.file_id, reason, lines, first, shown, tail))
 
     def _further(self, row: store.Ledger, plan: reading.Plan, lines: int) -> reading.Plan:
         """Return a plan by which lines that are rejected so far may be read.
@@ -256,14 +310,15 @@ class Intake:
 
     def _outcome(self, log: files.LogFile, row: store.Ledger) -> tuple[str, str | None]:
         """Return status and note of a file that was read; report what went wrong."""
-        if row.rejects and not row.events:
+        units = "packets" if row.format == capture.FORMAT else "lines"
+        if row.rejects and not row.events and units == "lines":
             note = f"none of its {row.lines:,} lines could be read as {row.format}"
             cure = "see 'sundial parse', or name another format with --format"
             # All is provisional: the next scan may know better.
             row.consumed, row.tail_digest, row.layout = 0, "", []
             status = "skipped"
         elif log.truncated:
-            note = f"{log.truncated} after {row.lines:,} lines"
+            note = f"{log.truncated} after {row.lines:,} {units}"
             cure = f"those are stored, {log.rest}"
             status = "truncated"
         else:

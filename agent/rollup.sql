@@ -66,13 +66,13 @@ WHERE outcome IS NULL;
 -- section: stated
 -- What a log says of somebody's department. A cell with a mail address is a person and no department.
 INSERT INTO stated
-SELECT coalesce(users.actor, piece.actor, clients.actor), trim(department), min(day)
+SELECT coalesce(users.actor, clients.actor), trim(department), min(day)
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"
 LEFT JOIN clients ON clients.raw = piece.client
 WHERE outcome IS NULL AND strlen(trim(department)) BETWEEN 1 AND 100
     AND NOT contains(department, '@') AND NOT regexp_matches(department, '\p{C}')
-    AND coalesce(users.actor, piece.actor, clients.actor) IS NOT NULL
+    AND coalesce(users.actor, clients.actor) IS NOT NULL
 GROUP BY ALL;
 
 -- section: usage

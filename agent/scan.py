@@ -15,6 +15,7 @@ import duckdb
 
 from agent import (
     adoption,
+    capture,
     files,
     intake,
     parse,
@@ -212,7 +213,10 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
         },
         apps=rules.catalogue.apps.values(),
         categories=rules.catalogue.categories.values(),
-        format_kinds={name: one.kind for name, one in rules.formats.items()},
+        format_kinds={
+            **{name: one.kind for name, one in rules.formats.items()},
+            capture.FORMAT: capture.KIND,
+        },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
         internal=internal,
     )

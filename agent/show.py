@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from agent import detect, files, parse, reading
+from agent import capture, detect, files, parse, reading
 from agent.errors import LogError, Problem
 from agent.model import FIELDS, Format
 
@@ -29,6 +29,9 @@ def events(
         head = files.head(log)
         if not head:
             return
+        if files.holds_packets(head):
+            yield from _packets(log)
+            return
         if forced is None:
             found = reading.answer(con, log, head, known)
         else:
@@ -38,6 +41,20 @@ def events(
             yield from _events(con)
     if log.truncated:
         raise LogError(Problem(log.name, f"{log.truncated}; its complete lines were printed."))
+
+
+def _packets(log: files.LogFile) -> Iterator[Event]:
+    """Yield the events of a capture; a line is a packet."""
+    reader = capture.Capture()
+    for part in reader.read(files.raw(log)):
+        for row in part.events.to_pylist():
+            if row["outcome"] is None:
+                row["line"] = row.pop("line_no")
+                del row["outcome"]
+                order = {name: row[name] for name in ("line", *FIELDS)}
+                yield _plain({**order, "counted": True, "format": capture.FORMAT})
+    if trouble := log.truncated or reader.trouble:
+        raise LogError(Problem(log.name, f"{trouble}; what stands before was printed."))
 
 
 def _one(path: Path) -> files.LogFile:

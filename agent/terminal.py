@@ -88,3 +88,19 @@ def steps() -> Iterator[Any]:
             bar.update(task, description=what, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def counter(interface: str) -> Iterator[Any]:
+    """Show how many packets were captured so far when a person is looking."""
+    if not talk.is_terminal:
+        yield lambda _packets, _seconds: None
+        return
+    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[said]}"))
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task(f"listening on {interface}", total=None, said="")
+
+        def show(packets: int, seconds: float) -> None:
+            bar.update(task, said=f"{packets:,} packets in {seconds:.0f} s; Ctrl-C stores them")
+
+        yield show

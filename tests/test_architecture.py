@@ -41,6 +41,10 @@ CELLARS = {
         "packing",
         "a log may lie packed in many ways, and some of them are traps",
     ),
+    "agent.capture": (
+        "layers questions quic first_words streams packet_files resolvers",
+        "each protocol between a capture file and a name is read by rules of its own",
+    ),
     "agent.people": (
         "directory subnets dates sheet csv_cells pseudonyms addresses",
         "what an operator's files say is understood before anybody is placed",

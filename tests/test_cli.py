@@ -20,7 +20,8 @@ from tests.test_scan import LOG
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = [
-    *("scan", "parse", "lint", "explain", "reclassify", "formats", "check", "dashboard", "demo")
+    *("scan", "parse", "lint", "capture", "explain", "reclassify", "formats", "check"),
+    *("dashboard", "demo"),
 ]
 GROUPS = {"catalogue": ["add", "unknown"], "format": ["draft"]}
 """Commands that have commands of their own."""
