@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from agent.model import Format
+from agent.model import Format, Shape
 
 LINES = 200
 """First lines of a file that are looked at."""
@@ -169,11 +169,50 @@ def _possible(candidate: Format, sample: bytes) -> bool:
     """Leave out formats that a glance rules out; trying costs milliseconds each."""
     if candidate.header and candidate.header != "first":
         return candidate.header.encode() in sample
-    if candidate.cut == "json":
-        return b"{" in sample
+    if candidate.cut == "json" and b"{" not in sample:
+        return False
     if candidate.cut in {"cef", "leef"} and not candidate.starts:
         return f"{candidate.cut.upper()}:".encode() in sample
-    return not candidate.starts or any(start.encode() in sample for start in candidate.starts)
+    if candidate.starts and not any(start.encode() in sample for start in candidate.starts):
+        return False
+    return any(_shape_possible(candidate, shape, sample) for shape in candidate.shapes)
+
+
+_HEADER_CELLS = frozenset(
+    "cef leef device_vendor device_product device_version signature name severity syslog".split()
+)
+"""Cells that stand at a place instead of behind a name."""
+
+
+def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
+    """Tell whether some text can hold a line of a shape: its names, or enough delimiters."""
+    if candidate.cut in {"blanks", "delimited"}:
+        delimiter = candidate.delimiter.encode() if candidate.cut == "delimited" else b" "
+        least = (shape.minimum or 1) - 1
+        return any(line.count(delimiter) >= least for line in sample.split(b"\n"))
+    if candidate.cut not in {"json", "keyvalue", "cef", "leef"}:
+        return True
+    asked = [cell for cell, values in shape.when.items() if any(v[0] != "!" for v in values if v)]
+    times = [field.sources for field in shape.fields if field.name == "ts"]
+    return all(_met((cell,), sample) for cell in asked) and (
+        not times or any(not cells or _met(cells, sample) for cells in times)
+    )
+
+
+def _met(cells: Sequence[str], sample: bytes) -> bool:
+    """Tell whether the name of one of some cells stands in a text, as the end of its path."""
+    return any(cell in _HEADER_CELLS or _last_name(cell).encode() in sample for cell in cells)
+
+
+def _last_name(cell: str) -> str:
+    """Return the last name of a path.
+
+    >>> _last_name("dns.queries[0].rrname"), _last_name('$."id.orig_h"'), _last_name("src")
+    ('rrname', 'id.orig_h', 'src')
+    """
+    if cell.endswith('"'):
+        return cell[:-1].rpartition('"')[2]
+    return cell.rpartition(".")[2].partition("[")[0]
 
 
 def _most_specific(tied: Sequence[Format], attempt: Try) -> Answer:
@@ -212,8 +251,9 @@ def _reads(reader: Format, writer: Format, attempt: Try) -> bool:
 
 
 def _why_none(tallies: Mapping[str, Tally]) -> str:
-    near = max(tallies, key=lambda name: tallies[name].fit, default=None)
-    if near is None or not tallies[near].events:
+    useful = [name for name, tally in tallies.items() if tally.events]
+    near = max(useful, key=lambda name: tallies[name].fit, default=None)
+    if near is None:
         known = "see 'sundial formats', or name one with --format"
         return f"is in no format that is known here; {known}"
     tally = tallies[near]

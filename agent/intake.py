@@ -69,9 +69,11 @@ class Intake:
         self._changed: dict[int, store.Ledger] = {}
         self._rejects: list[store.Reject] = []
         self._usual: dict[str, str] = {}
-        self._left, self._in_vain = 0, (0, 0.0)
-        """Lines of a file that no format makes an event of; how many there were, and their share of
-        a stretch, when no further format was found for them."""
+        self._left = 0
+        """Lines of a file that no format makes an event of."""
+        self._in_vain: dict[str | None, tuple[int, float]] = {}
+        """How many such lines a source had, and their share of a stretch, when no further format
+        was found for them."""
         self._done = 0
         self._began = self._flushed = time.monotonic()
 
@@ -180,7 +182,7 @@ class Intake:
 
     def _lines(self, log: files.LogFile, row: store.Ledger, plan: reading.Plan) -> None:
         before, began, then = row.seconds, time.monotonic(), plan.reading
-        self._left, self._in_vain = 0, (0, 0.0)
+        self._left = 0
         blocks = files.blocks(log, row.consumed, files.BLOCK)
         # Numbering lines is the reader's work too: meanwhile the database groups the last ones.
         for block, stretches in files.ahead(reading.numbered(blocks, plan, row.lines + 1)):
@@ -251,7 +253,9 @@ class Intake:
                 return True
             left += counts.others
             foreign = any(one.vendor != plan.format.vendor for one in plan.also)
-            return bool(left) and (foreign or (tail is None and self._due(left, counts.lines)))
+            return bool(left) and (
+                foreign or (tail is None and self._due(row.source, left, counts.lines))
+            )
 
         also = plan.retries("rejected")
         retry = rollup.Retry(also, wanted, further) if plan.open else None
@@ -293,19 +297,19 @@ class Intake:
         What was looked at in vain is not looked at again until there is much more of it.
         """
         left = self._con.sql("SELECT count(*) FROM rejected").fetchall()[0][0]
-        due = self._due(left, lines)
+        due = self._due(row.source, left, lines)
         self._left += left
         if not left or not due:
             return plan
         found = reading.further(self._con, "rejected", plan, self._known)
         if (found.also, found.prefixed) == (plan.also, plan.prefixed):
-            self._in_vain = (self._left, left / lines)
+            self._in_vain[row.source] = (self._left, left / lines)
         row.also = [other.name for other in found.also]
         return found
 
-    def _due(self, left: int, lines: int) -> bool:
+    def _due(self, source: str | None, left: int, lines: int) -> bool:
         """Tell whether so many lines that no format reads are worth a look for a further one."""
-        before, share = self._in_vain
+        before, share = self._in_vain.get(source, (0, 0.0))
         return left / lines > 1.5 * share or self._left + left >= 4 * before
 
     def _outcome(self, log: files.LogFile, row: store.Ledger) -> tuple[str, str | None]:

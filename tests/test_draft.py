@@ -137,9 +137,10 @@ def test_a_draft_reads_the_log_that_it_was_made_from(run: Run, tmp_path: Path, n
     path, (_, header, cut, fields) = written(tmp_path, name), LOGS[name]
     told = run("format", "draft", path, "--name", f"my_{name}", "--into", tmp_path / "rules")
     assert f"reads {LINES + header.count(chr(10))} of the first" in told.stderr, told.stderr
-    checked = run("check", "--rules", tmp_path / "rules")
-    assert "no problems" in checked.stdout
     made = formats.load_formats([tmp_path / "rules" / "formats"])[f"my_{name}"]
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        assert parse.check_samples(con, [made]) == []
     assert made.cut == cut
     given = {field for field in ("user", *fields) if made.gives(field)}
     assert given - {"user"} >= fields - {"user"}

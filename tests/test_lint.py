@@ -17,6 +17,8 @@ from agent.model import FIELDS
 from tests.conftest import Run
 
 MARCH = 1_772_438_400
+SEVERAL = ("squid_native", "bind_query", "fortigate", "suricata_eve", "meraki", "knot_resolver")
+"""Formats that differ in what they tell."""
 """2 March 2026, 8 o'clock UTC."""
 
 
@@ -189,8 +191,10 @@ def test_every_advice_is_for_something_that_may_be_missing(name: str) -> None:
 
 
 def test_all_questions_are_answered_with_a_reason(run: Run) -> None:
-    folder = Path(__file__).parent / "formats"
-    for row in looked(run, folder)[1].values():
+    logs = [Path(__file__).parent / "formats" / f"{name}.log" for name in SEVERAL]
+    rows = looked(run, *logs)[1]
+    assert len(rows) == len(SEVERAL)
+    for row in rows.values():
         assert [one["question"] for one in row["answers"]] == list(QUESTIONS)
         assert all(one["why"] for one in row["answers"] if one["answer"] != "yes")
 
