@@ -179,13 +179,15 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     fields = ", ".join(f"{query.field(name)} AS {name}" for name in FIELDS)
     told = ", ".join(f"{query.told(name)} AS {name}" for name in FIELDS)
     shape = query.shape()
+    # What looks at all lines before it reads one would cut them all again each time.
+    kept = "MATERIALIZED" if query.looks_around else ""
     # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
 WITH trimmed AS (SELECT line_no, {query.line()} FROM {relation}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
-shaped AS (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
+shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
 made AS (SELECT *{query.made.sql} FROM shaped),
 fields AS (SELECT *, {fields} FROM made),
 told AS (SELECT * REPLACE ({told}) FROM fields)
@@ -226,6 +228,11 @@ class _Query:
             cut_of(log_format, shape, reading.columns or shape.columns, used, reading.places)
             for shape in self._shapes
         ]
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether a field of one line depends on others."""
+        return any(field.transform == "ordered" for shape in self._shapes for field in shape.fields)
 
     def line(self) -> str:
         """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
