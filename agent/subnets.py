@@ -12,11 +12,11 @@ from typing import Final
 
 from agent.addresses import Address, parse_address, parse_network
 from agent.errors import Problem
-from agent.sheet import DEPARTMENT_HEADERS, BadRowError, read_sheet
+from agent.sheet import BadRowError, read_sheet
 
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "cidr": ("cidr", "subnet", "network", "prefix"),
-    "department": DEPARTMENT_HEADERS,
+    "department": ("department", "departmentname", "dept", "ou", "division"),
     "site": ("site", "location", "office"),
     "shared": ("shared", "nat"),
     "people": ("people", "headcount"),
@@ -90,7 +90,7 @@ def network_of(address: str, subnets: Subnets | None = None) -> str | None:
 
 
 def read_subnets(path: Path, columns: Mapping[str, str] | None = None) -> Subnets:
-    """Read a CSV of address ranges: cidr, department, site, shared (yes or no), people.
+    """Read a CSV or XLSX of address ranges: cidr, department, site, shared (yes or no), people.
 
     ``columns`` maps those names to headers of the file; what it leaves out is guessed. Rows that
     cannot be used are left out and named in ``problems``. Raises LogError when the file cannot be
