@@ -250,7 +250,7 @@ def _kind(cells: Mapping[str, str], known: Exports) -> str:
     """Tell whose account a row is of."""
     kinds = re.split(f"[;,{MANY}]", MANY.join((cells.get("kind", ""), cells.get("class", ""))))
     flags = int(cells["flags"]) if re.fullmatch("[0-9]{1,10}", cells.get("flags", "")) else 0
-    logins = [cells.get(role, "").casefold() for role in ("login", "principal")]
+    logins = [cells.get(role, "").casefold() for role in ("login", "principal", "mail")]
     if (
         flags & _MACHINE
         or any(known.says("service", kind) for kind in kinds)
@@ -313,8 +313,8 @@ def _people(entries: Sequence[_Entry], days: Sequence[date]) -> tuple[Person, ..
 
 def _person(spellings: tuple[str, ...], rows: Sequence[_Entry], days: Sequence[date]) -> Person:
     newest = max(rows, key=lambda entry: (entry.at, entry.line))
-    also = {stay for entry in rows for stay in entry.also}
-    return Person(spellings, _stays(_dated(rows, days)), newest.kind, tuple(sorted(also)))
+    also = {cut for entry in rows for stay in entry.also if (cut := _cut(stay, entry.at, days))}
+    return Person(spellings, _stays(_dated(rows, days)), newest.kind, _joined(also))
 
 
 def _dated(rows: Sequence[_Entry], days: Sequence[date]) -> list[_Dated]:
@@ -327,23 +327,23 @@ def _dated(rows: Sequence[_Entry], days: Sequence[date]) -> list[_Dated]:
         return stated
     found: list[_Dated] = []
     for stay, entry in stated:
-        begin = ALWAYS if entry.at == 0 else days[entry.at]
-        until = days[entry.at + 1] if entry.at + 1 < len(days) else FOREVER
-        if entry.at and days[entry.at - 1] < stay.valid_from < begin:
-            begin = stay.valid_from
-        changes = (
-            day
-            for later, its in stated
-            if its.at == entry.at + 1
-            for day in later[1:]
-            if days[entry.at] < day < until
-        )
-        cut = Stay(
-            stay.department, max(stay.valid_from, begin), min(stay.valid_to, until, *changes)
-        )
-        if cut.valid_from < cut.valid_to:
+        changes = (day for later, its in stated if its.at == entry.at + 1 for day in later[1:])
+        if cut := _cut(stay, entry.at, days, changes):
             found.append((cut, entry))
     return found
+
+
+def _cut(stay: Stay, at: int, days: Sequence[date], changes: Iterable[date] = ()) -> Stay | None:
+    """Cut a stay to the time of its snapshot, which ends early where the next states a change."""
+    if not days:
+        return stay
+    begin = days[at] if at else ALWAYS
+    until = days[at + 1] if at + 1 < len(days) else FOREVER
+    until = min((day for day in changes if days[at] < day < until), default=until)
+    if at and days[at - 1] < stay.valid_from < begin:
+        begin = stay.valid_from
+    cut = stay._replace(valid_from=max(stay.valid_from, begin), valid_to=min(stay.valid_to, until))
+    return cut if cut.valid_from < cut.valid_to else None
 
 
 def _claims(entries: Iterable[_Entry]) -> dict[str, dict[str, _Entry]]:
@@ -396,6 +396,18 @@ def _stays(entries: Iterable[_Dated]) -> tuple[Stay, ...]:
             stays.append(stay)
         before = entry
     return tuple(stays)
+
+
+def _joined(stays: Iterable[Stay]) -> tuple[Stay, ...]:
+    """Join what follows on itself; unlike departments may overlap."""
+    found: list[Stay] = []
+    for stay in sorted(stays):
+        last = found[-1] if found else None
+        if last and last.department == stay.department and stay.valid_from <= last.valid_to:
+            found[-1] = last._replace(valid_to=max(last.valid_to, stay.valid_to))
+        else:
+            found.append(stay)
+    return tuple(found)
 
 
 def _moves_that_day(last: Stay, stay: Stay) -> bool:

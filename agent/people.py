@@ -13,14 +13,19 @@ import duckdb
 import pyarrow as pa
 
 from agent import sql
-from agent.directory import Directory, Person, read_directory
+from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
 from agent.pseudonyms import Pseudonyms, load_key
-from agent.subnets import Subnet, Subnets, network_of, read_subnets
+from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
 
 __all__ = [
+    "ALWAYS",
+    "FOREVER",
     "Directory",
+    "Person",
     "Pseudonyms",
+    "Stay",
     "Subnets",
+    "holds_ranges",
     "load_key",
     "names_table",
     "network_of",

@@ -22,6 +22,7 @@ FLOW = (
     "agent.scan",
     "agent.show",
     "agent.lint",
+    "agent.understood",
     "agent.draft",
     "agent.intake",
     "agent.reading",

@@ -457,6 +457,18 @@ def test_a_stated_date_beats_the_day_of_a_snapshot(tmp_path: Path) -> None:
     }
 
 
+def test_a_dotted_line_has_a_history_too(tmp_path: Path) -> None:
+    """It lasts from the first snapshot that shows it to the first that does not."""
+    folder = tmp_path / "staff"
+    folder.mkdir()
+    for month, unit in enumerate(["", "Brand", "Brand", ""], 1):
+        text = f"login,department,dotted line\nann,Sales,{unit}\n"
+        (folder / f"2026-0{month}-01.csv").write_text(text)
+    assert read_directory(folder).people[0].also == (
+        Stay("Brand", date(2026, 2, 1), date(2026, 4, 1)),
+    )
+
+
 def test_a_disabled_account_has_left_with_the_snapshot(tmp_path: Path) -> None:
     """Switched off is gone, also where the row stays in the export."""
     found = snapshots(
