@@ -14,6 +14,12 @@ from typing import Any, Final
 from agent import people
 
 Row = dict[str, Any]
+_NOUNS: Final = {
+    "person": ("person", "people"),
+    "guest": ("guest", "guests"),
+    "service": ("service account", "service accounts"),
+    "left": ("switched off", "switched off"),
+}
 _MOST: Final = 20
 """Departments that are listed for eyes; JSON has them all."""
 
@@ -45,7 +51,7 @@ def sentences(row: Row) -> Iterator[str]:
     else:
         yield f"{row['file']}: {_many(row['people'])} in a department today; {row['export']}"
         yield f"  columns: {columns}"
-        counts = ", ".join(f"{many:,} {kind}" for kind, many in row["accounts"].items())
+        counts = ", ".join(_many(many, *_NOUNS[kind]) for kind, many in row["accounts"].items())
         yield f"  accounts: {counts}"
         dates = f"dates from {row['first']} to {row['last']}" if row["first"] else "no dates"
         changes = (("joins", "join"), ("moves", "move"), ("ends", "end"))

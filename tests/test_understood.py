@@ -36,7 +36,7 @@ def test_a_directory_is_told_in_counts(run: RunSundial, folder: Path) -> None:
     for said in (
         "2 people in a department today",
         "login = login, mail = mail, path = path, also = dotted line, from = from, to = to",
-        "2 person, 1 guest",
+        "2 people, 1 guest",
         "1 join, 1 move, 0 ends, dates from 2026-01-15 to 2026-03-01",
         "1 person with further units",
         "4 units, 2 levels",
