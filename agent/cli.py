@@ -25,7 +25,8 @@ from agent import draft as drafting
 from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
-from agent.errors import Problem, RulesError, SundialError
+from agent import understood as understanding
+from agent.errors import LogError, Problem, RulesError, SundialError
 from agent.model import Format
 from agent.settings import check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
@@ -41,6 +42,9 @@ app = typer.Typer(
 )
 local_formats = typer.Typer(no_args_is_help=True, help="Formats of your own.")
 app.add_typer(local_formats, name="format")
+
+directories = typer.Typer(no_args_is_help=True, help="Directories and address plans.")
+app.add_typer(directories, name="people")
 
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
@@ -81,10 +85,10 @@ def scan(
         Path | None, typer.Option(help="Settings (sundial.toml): people, subnets, sources.")
     ] = None,
     people: Annotated[
-        Path | None, typer.Option(help="Directory CSV: login, mail, department, from, to.")
+        Path | None, typer.Option(help="Directory (CSV, XLSX, LDIF), or a folder of dated ones.")
     ] = None,
     subnets: Annotated[
-        Path | None, typer.Option(help="Subnets CSV: cidr, department, site, shared.")
+        Path | None, typer.Option(help="Subnets (CSV, XLSX): cidr, department, site, shared.")
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -406,6 +410,52 @@ def draft(
         return
     path = drafting.keep(made, into)
     talk.print(plain(f"{path}: edit it, then 'sundial check --rules {into}'."))
+
+
+@directories.command("check")
+def people_check(
+    files: Annotated[
+        list[Path], typer.Argument(help="Directories, folders of dated ones, lists of subnets.")
+    ],
+    *,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a directory column, as login=sAMAccountName; repeatable."),
+    ] = None,
+    level: Annotated[
+        int | None, typer.Option(min=1, help="Tell departments apart down to this level.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Tell clear names, not only counts.")
+    ] = False,
+    json_lines: Json = False,
+) -> None:
+    """Tell what a directory or a list of subnets is understood to say; store nothing.
+
+    People are counted. --show tells who they are, and when they were in which department.
+
+    Example: sundial people check staff.xlsx subnets.csv
+    """
+    rows, failed = [], False
+    for file in files:
+        try:
+            row = understanding.understood(
+                file, _pairs(column or ()), level, datetime.now(UTC).date(), show=show
+            )
+        except LogError as error:
+            told, failed = list(map(str, error.problems)), True
+        else:
+            rows.append(row)
+            told = row["problems"]
+            failed = failed or bool(told)
+        for problem in told:
+            talk.print(plain(problem))
+    if json_lines:
+        print_rows(rows)
+    else:
+        write(plain(line) for row in rows for line in understanding.sentences(row))
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,33 +9,39 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from agent.errors import LogError, Problem
 
 Row = tuple[int, list[str]]
 """The line on which a row begins, and its cells."""
+MANY: Final = "\x1f"
+"""Stands between the values of a cell that has several; no clean cell holds it otherwise."""
+MOST_CHARACTERS: Final = 131_072
+"""Characters of one value, the limit of module csv; more are no name, mail or department."""
 
 
-def read_rows(path: Path, headers: Iterable[str]) -> list[Row]:
+def read_rows(path: Path, text: str, headers: Iterable[str]) -> list[Row]:
     """Return the rows that hold anything, the one of the headers first.
 
     ``headers`` are the names that the first row may have; the separator that finds most of them is
-    taken. Raises LogError when the file cannot be read or is no CSV.
+    taken. Raises LogError when the text is no CSV.
     """
-    text = _text(path)
     separator = _separator(text, headers)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     line = 1
     try:
         for cells in reader:
-            cleaned = [_clean(cell) for cell in cells]
+            cleaned = [clean(cell) for cell in cells]
             if any(cleaned) and not (line == 1 and cleaned[0].casefold().startswith("sep=")):
                 rows.append((line, cleaned))
             line = reader.line_num + 1
     except csv.Error as error:
         # Reading on would swallow every later row into one field, in silence.
         message = "a quote that opens here is not closed as it should be."
+        if "limit" in str(error):
+            message = f"a value of more than {MOST_CHARACTERS} characters. Export it without."
         raise LogError(Problem(str(path), message, line=line)) from error
     return rows
 
@@ -46,23 +52,18 @@ def plain(header: str) -> str:
     >>> plain(" E-Mail"), plain("#")
     ('email', '#')
     """
-    header = _clean(header).casefold()
+    header = clean(header).casefold()
     return "".join(letter for letter in header if letter.isalnum()) or header
 
 
-def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        text = f"cannot be read: {error.strerror}. Give the path of a CSV file."
-        raise LogError(Problem(str(path), text)) from error
+def text_of(path: Path, raw: bytes) -> str:
+    """Return bytes as the text that they are; raises LogError where they are none."""
     try:
         text = _decode(raw)
     except UnicodeDecodeError:
         text = "\0"
     if re.search(r"[\x00-\x08\x0e-\x1f]", text[:4096].rstrip("\x1a")):
-        cure = "Save the sheet" if raw.startswith(b"PK") else "Export it"
-        raise LogError(Problem(str(path), f"is no text file. {cure} as CSV (UTF-8)."))
+        raise LogError(Problem(str(path), "is no text file. Export it as CSV (UTF-8)."))
     return text.rstrip("\x1a")
 
 
@@ -100,7 +101,7 @@ def _separator(text: str, headers: Iterable[str]) -> str:
     return max(",;\t|", key=found)
 
 
-def _clean(cell: str) -> str:
+def clean(cell: str) -> str:
     """Drop what no reader sees: control, direction and zero-width characters, double blanks."""
     if not (cell.isascii() and cell.isprintable()):
         kinds = ((letter, unicodedata.category(letter)) for letter in cell)

@@ -13,14 +13,19 @@ import duckdb
 import pyarrow as pa
 
 from agent import sql
-from agent.directory import Directory, Person, read_directory
+from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
 from agent.pseudonyms import Pseudonyms, load_key
-from agent.subnets import Subnet, Subnets, network_of, read_subnets
+from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
 
 __all__ = [
+    "ALWAYS",
+    "FOREVER",
     "Directory",
+    "Person",
     "Pseudonyms",
+    "Stay",
     "Subnets",
+    "holds_ranges",
     "load_key",
     "names_table",
     "network_of",
@@ -32,6 +37,7 @@ __all__ = [
     "stored_subnets",
 ]
 
+_NOWHERE: Final = "(unknown)"
 _STAY: Final = {"department": pa.string(), "valid_from": pa.date32(), "valid_to": pa.date32()}
 _ALIASES: Final = pa.schema({"person": pa.int64(), "alias_key": pa.string()})
 _STAYS: Final = pa.schema({"person": pa.int64(), **_STAY})
@@ -53,6 +59,7 @@ _NETWORKS: Final = pa.schema(
 def names_table(directory: Directory, pseudonyms: Pseudonyms) -> pa.Table:
     """Return who is where: alias_key, department, valid_from, valid_to (half-open), person.
 
+    Days on which somebody belongs nowhere are (unknown), so that no address places a guest.
     An alias key is what ``Pseudonyms.user`` gives; a user is looked up by the key, then alt_key.
     ``person`` is the one alias key by which somebody of many spellings is counted once.
     """
@@ -60,9 +67,17 @@ def names_table(directory: Directory, pseudonyms: Pseudonyms) -> pa.Table:
         (alias_key, *stay, keys[0])
         for person, keys in _keyed(directory, pseudonyms)
         for alias_key in keys
-        for stay in person.stays
+        for stay in (*person.stays, *_gaps(person.stays))
     ]
     return _table(rows, _NAMES)
+
+
+def _gaps(stays: Sequence[Stay]) -> list[Stay]:
+    """Return the days before, between and after the stays of one person, as stays nowhere."""
+    ends = [ALWAYS, *(stay.valid_to for stay in stays)]
+    begins = [*(stay.valid_from for stay in stays), FOREVER]
+    gaps = zip(ends, begins, strict=True)
+    return [Stay(_NOWHERE, end, begin) for end, begin in gaps if end < begin]
 
 
 def networks_table(subnets: Subnets) -> pa.Table:

@@ -97,8 +97,28 @@ WHERE actor.kind = 'address' AND said.valid_from < said.valid_to
     AND NOT coalesce(seen_network.shared OR seen_network.department IS NOT NULL, false);
 
 -- section: stored_names
+-- The days on which somebody belongs nowhere are told too, so that no address places a guest.
+WITH gap AS (
+    SELECT
+        person_id,
+        '(unknown)' AS department,
+        valid_to AS valid_from,
+        coalesce(lead(valid_from) OVER stays, DATE '9999-12-31') AS valid_to
+    FROM person_department
+    WINDOW stays AS (PARTITION BY person_id ORDER BY valid_from)
+    UNION ALL
+    SELECT
+        person_id, '(unknown)', DATE '0001-01-01', coalesce(min(valid_from), DATE '9999-12-31')
+    FROM person LEFT JOIN person_department USING (person_id)
+    GROUP BY person_id
+),
+stay AS (
+    FROM person_department
+    UNION ALL
+    FROM gap WHERE valid_from < valid_to
+)
 SELECT
     alias.alias_key, stay.department, stay.valid_from, stay.valid_to,
     min(alias_key) OVER (PARTITION BY person_id) AS person
-FROM alias JOIN person_department AS stay USING (person_id)
+FROM alias JOIN stay USING (person_id)
 ORDER BY ALL;

@@ -126,7 +126,9 @@ def _who(asked: Settings, folder: Path, report: intake.Report) -> _Who:
     """Read directory and subnets, and the key of the store."""
     directory = subnets = None
     if asked.people is not None:
-        directory = people.read_directory(asked.people, asked.people_columns or None)
+        directory = people.read_directory(
+            asked.people, asked.people_columns or None, asked.people_level
+        )
         report.problems.extend(directory.problems)
     if asked.subnets is not None:
         subnets = people.read_subnets(asked.subnets)

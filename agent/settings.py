@@ -34,6 +34,7 @@ class Settings:
     """The operator's decisions for a scan; the defaults need no file."""
 
     people: Path | None = None
+    """A directory, or a folder of its snapshots."""
     people_columns: Mapping[str, str] = field(default_factory=dict)
     subnets: Path | None = None
     sources: tuple[SourceSetting, ...] = ()
@@ -43,6 +44,8 @@ class Settings:
     """The format of all files, whatever they look like."""
     internal: tuple[str, ...] = ()
     """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
+    people_level: int | None = None
+    """How far down the tree departments are told apart, 1 for the top; None for all the way."""
 
     @property
     def days(self) -> str:
@@ -52,7 +55,7 @@ class Settings:
 
 _SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _TOP = ("timezone", "internal", "people", "subnets", "source")
-_PEOPLE = ("file", "columns")
+_PEOPLE = ("file", "columns", "level")
 _SOURCE = ("match", "timezone", "format")
 
 
@@ -115,6 +118,7 @@ class _Reader:
         made = Settings(
             people=self._file(people),
             people_columns=dict(self._table(people, "columns")),
+            people_level=self._level(people.get("level")),
             subnets=self._file(subnets),
             sources=tuple(
                 self._source(name, source) for name, source in self._table(table, "source").items()
@@ -152,6 +156,12 @@ class _Reader:
             self._wrong("internal", 'is not a list of your own suffixes, as ["corp.example.com"].')
             return ()
         return tuple(suffix.lower().strip(".") for suffix in value)
+
+    def _level(self, value: object) -> int | None:
+        if value is None or (type(value) is int and value > 0):
+            return value
+        self._wrong("people.level", "is no number of levels; write 1 for the top of the tree.")
+        return None
 
     def _file(self, table: Mapping[str, Any]) -> Path | None:
         value = table.get("file")

@@ -5,16 +5,21 @@ No message quotes a login or a mail address: it names the line.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from agent.csv_cells import plain, read_rows
+from agent import csv_cells, ldif, workbook
+from agent.csv_cells import Row, plain
 from agent.errors import LogError, Problem, nearest
 
-DEPARTMENT_HEADERS: Final = ("department", "departmentname", "dept", "ou", "division")
-"""What the column of departments is called, in a directory as in an address plan."""
+MOST_BYTES: Final = 1 << 27
+"""Bytes of a file: a hundred thousand people with a thousand characters each."""
+
+_ALIKE: Final = 5
+"""Problems of one kind that are shown line by line."""
 
 _Row = TypeVar("_Row")
 
@@ -29,7 +34,7 @@ class BadRowError(Exception):
 
 @dataclass(slots=True)
 class Sheet:
-    """The rows of a CSV file by role, and every problem met on the way."""
+    """The rows of a file by role, and every problem met on the way."""
 
     where: str
     headers: list[str] = field(default_factory=list)
@@ -78,21 +83,33 @@ class Sheet:
             raise LogError(self.in_order())
 
     def in_order(self) -> tuple[Problem, ...]:
-        """Return the problems by line."""
-        return tuple(sorted(self.problems, key=lambda problem: problem.line or 0))
+        """Return the problems by line; of those that say the same, the first few and a count."""
+        said: Counter[tuple[str | None, str]] = Counter()
+        shown: list[Problem] = []
+        for problem in sorted(self.problems, key=lambda problem: problem.line or 0):
+            what = (problem.key, problem.message)
+            said[what] += 1
+            if said[what] <= _ALIKE:
+                shown.append(problem)
+        shown += [
+            Problem(self.where, f"the same on {many - _ALIKE} more lines: {message}", key)
+            for (key, message), many in said.items()
+            if many > _ALIKE
+        ]
+        return tuple(shown)
 
 
 def read_sheet(
     path: Path, known: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
 ) -> Sheet:
-    """Read a CSV file whose encoding, separator and headers are found out from the file.
+    """Read a CSV, LDIF or XLSX file; kind, encoding, separator and headers are found out from it.
 
     ``known`` maps each role to the headers it goes by, ``columns`` the roles that were named by
     hand to theirs. Raises LogError when the file cannot be read or holds nothing; what else is
     wrong is recorded.
     """
     sheet = Sheet(str(path))
-    rows = read_rows(path, [*sum(known.values(), ()), *columns.values()])
+    rows = _rows(path, [*sum(known.values(), ()), *columns.values()])
     if not rows:
         sheet.fail("is empty. The first row must name the columns.")
         sheet.stop_if_fatal()
@@ -112,13 +129,34 @@ def read_sheet(
     return sheet
 
 
+def _rows(path: Path, headers: list[str]) -> list[Row]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        text = f"cannot be read: {error.strerror}. Give the path of a CSV, XLSX or LDIF file."
+        raise LogError(Problem(str(path), text)) from error
+    if len(raw) > MOST_BYTES:
+        text = f"is larger than {MOST_BYTES >> 20} MB. Export fewer columns."
+        raise LogError(Problem(str(path), text))
+    if raw.startswith(b"PK"):
+        return workbook.read_rows(path, raw)
+    if raw.startswith(b"\xd0\xcf\x11\xe0"):
+        text = "is an old workbook, or one with a password. Save it as XLSX without one."
+        raise LogError(Problem(str(path), text))
+    text = csv_cells.text_of(path, raw)
+    if ldif.is_ldif(text):
+        return ldif.read_rows(path, text, headers)
+    return csv_cells.read_rows(path, text, headers)
+
+
 def _places(
     sheet: Sheet, known: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
 ) -> dict[str, int]:
     """Return the place of each role's column; asked-for headers first, then well-known ones."""
     headers = [plain(header) for header in sheet.headers]
     places = _named(sheet, headers, known, columns)
-    for role in known.keys() - columns.keys():
+    for role in (role for role in known if role not in columns):
         at = next((headers.index(name) for name in known[role] if name in headers), None)
         if at is not None and at not in places.values():
             places[role] = at

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from agent.addresses import Address, parse_address, parse_network
 from agent.errors import Problem
-from agent.sheet import DEPARTMENT_HEADERS, BadRowError, read_sheet
+from agent.sheet import BadRowError, read_sheet
 
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "cidr": ("cidr", "subnet", "network", "prefix"),
-    "department": DEPARTMENT_HEADERS,
+    "department": ("department", "departmentname", "dept", "ou", "division"),
     "site": ("site", "location", "office"),
     "shared": ("shared", "nat"),
     "people": ("people", "headcount"),
@@ -46,6 +46,8 @@ class Subnets:
     where: str
     rows: tuple[Subnet, ...]
     problems: tuple[Problem, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Role (cidr, department, site, shared, people) to the header that was taken for it."""
 
     @cached_property
     def _by_length(self) -> dict[int, list[tuple[int, dict[int, Subnet]]]]:
@@ -89,8 +91,13 @@ def network_of(address: str, subnets: Subnets | None = None) -> str | None:
     return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
+def holds_ranges(path: Path) -> bool:
+    """Tell whether a file has a column of address ranges; raises LogError where it is no table."""
+    return path.is_file() and "cidr" in read_sheet(path, _HEADERS, {}).columns
+
+
 def read_subnets(path: Path, columns: Mapping[str, str] | None = None) -> Subnets:
-    """Read a CSV of address ranges: cidr, department, site, shared (yes or no), people.
+    """Read a CSV or XLSX of address ranges: cidr, department, site, shared (yes or no), people.
 
     ``columns`` maps those names to headers of the file; what it leaves out is guessed. Rows that
     cannot be used are left out and named in ``problems``. Raises LogError when the file cannot be
@@ -116,7 +123,7 @@ def read_subnets(path: Path, columns: Mapping[str, str] | None = None) -> Subnet
     if not rows:
         sheet.fail("no row gives an address range.")
     sheet.stop_if_fatal()
-    return Subnets(sheet.where, tuple(rows.values()), sheet.in_order())
+    return Subnets(sheet.where, tuple(rows.values()), sheet.in_order(), sheet.columns)
 
 
 def _subnet(cells: Mapping[str, str]) -> Subnet:

@@ -22,6 +22,7 @@ FLOW = (
     "agent.scan",
     "agent.show",
     "agent.lint",
+    "agent.understood",
     "agent.draft",
     "agent.intake",
     "agent.reading",
@@ -46,7 +47,7 @@ CELLARS = {
         "each protocol between a capture file and a name is read by rules of its own",
     ),
     "agent.people": (
-        "directory subnets dates sheet csv_cells pseudonyms addresses",
+        "directory exports units subnets dates sheet workbook ldif csv_cells pseudonyms addresses",
         "what an operator's files say is understood before anybody is placed",
     ),
     "agent.catalogue": (

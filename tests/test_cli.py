@@ -23,7 +23,7 @@ COMMANDS = [
     *("scan", "parse", "lint", "capture", "explain", "reclassify", "formats", "check"),
     *("dashboard", "demo"),
 ]
-GROUPS = {"format": ["draft"], "catalogue": ["add", "unknown"]}
+GROUPS = {"format": ["draft"], "people": ["check"], "catalogue": ["add", "unknown"]}
 """Commands that have commands of their own."""
 READING = ["scan", "parse", "lint", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -547,6 +547,28 @@ def test_a_person_of_the_directory_is_not_placed_by_network(
     assert memberships(con) == [(1, 1, "person", "Sales", ALWAYS, date(2026, 1, 1))]
 
 
+def test_a_guest_is_not_placed_by_network(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """Guests and service accounts are known, so their traffic makes no department larger."""
+    header = "login,department,kind,from"
+    people = directory(tmp_path, "ida,Sales,Guest,", "bot,Sales,service,", "jo,Law,,2026-02-01",
+                       header=header)  # fmt: skip
+    ranges = subnets(tmp_path, "10.1.0.0/16,Legal,,,")
+    for number, user in enumerate(("ida", "bot", "jo"), 1):
+        see(con, number, user=user, address="10.1.2.3", ranges=ranges)
+    put(con, people, ranges)
+    assert departments(con) == {3: "Law"}
+    assert con.execute("SELECT count(*) FROM person").fetchall() == [(3,)]
+    told = names_table(people, KEYS).select(["department", "valid_from", "valid_to"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in told) == [
+        ("(unknown)", ALWAYS, date(2026, 2, 1)),
+        ("(unknown)", ALWAYS, FOREVER),
+        ("(unknown)", ALWAYS, FOREVER),
+        ("Law", date(2026, 2, 1), FOREVER),
+    ]
+    stored = stored_names(con).to_pylist()
+    assert sorted(names_table(people, KEYS).to_pylist(), key=str) == sorted(stored, key=str)
+
+
 def test_networks_seen_before_the_subnets_came(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
