@@ -159,7 +159,7 @@ COMMENT ON COLUMN findings.coverage_daily.hours IS 'Hours of the day with a requ
 COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A DNS answer is cached by the client, so of a source of kind dns this is a lower bound.';
 COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
 COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
-COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host but an address or nothing; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs.';
 
 CREATE TABLE findings.hidden_daily (
     day DATE, department VARCHAR, source VARCHAR, kind VARCHAR, operator VARCHAR,

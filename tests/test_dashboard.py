@@ -91,8 +91,8 @@ def copied(store: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_has_an_answer_in_a_filled_store(filled: Store, name: str) -> None:
-    """The demo company has something to say on everything but blocked use of its first app."""
-    assert ask(filled, name) or name in {"app_blocked", "app_tenants", "alternatives"}
+    """The demo company has something to say on all but blocked use of its first app, and VPNs."""
+    assert ask(filled, name) or name in {"app_blocked", "app_tenants", "alternatives", "hidden"}
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -343,12 +343,15 @@ def test_blind_spots_come_with_a_cure() -> None:
     source = {
         "source": "works-dns", "has_user": False, "has_bytes": False,
         "last_seen": datetime(2026, 9, 1, tzinfo=UTC), "first_seen": None,
+        "kind": "dns", "ahead_seconds": 7200,
     }  # fmt: skip
     newer = {
         **source,
         "source": "proxy",
         "last_seen": datetime(2026, 10, 1, tzinfo=UTC),
         "has_bytes": True,
+        "kind": "proxy",
+        "ahead_seconds": 60,
     }
     place = {
         "department": "Works", "visible": False, "covered_people": 0, "headcount": 61,
@@ -360,6 +363,9 @@ def test_blind_spots_come_with_a_cure() -> None:
     words = " ".join(line for line, _ in said)
     assert "works-dns has been silent since 1 Sep 2026." in words
     assert "Works is not visible" in words
+    assert "works-dns: clients keep DNS answers, so requests are lower bounds." in words
+    assert "works-dns is 120 minutes ahead of the files it writes." in words
+    assert "proxy is" not in words
     assert "< 1\u202f% of requests" in words
 
 

@@ -23,8 +23,21 @@ else:
 st.subheader("What these logs cannot tell, and what to change")
 for line, cure in health.blind_spots(queries.sources(store), places, queries.placed(store, week)):
     st.markdown(f"- {text.md(line)} **{text.md(cure)}**")
+hidden = health.contacts(queries.hidden(store, week))
+if hidden:
+    st.subheader("Who may do more than these logs show")
+    st.caption(
+        "What goes through these in four weeks nobody can tell; a contact is all that is seen."
+    )
+    widgets.table(hidden, health.HIDDEN)
 st.subheader("Sources")
 widgets.table(queries.sources(store), health.SOURCES)
+ledger = queries.ledger(store)
+if ledger:
+    st.subheader("People seen by each source, of those expected")
+    widgets.draw(charts.ledger_strip(ledger, widgets.palette()), "ledger")
+    with st.expander("The ledger by source, department and day"):
+        widgets.table(ledger, health.LEDGER)
 st.subheader("Files")
 widgets.table(queries.files(store), health.FILES)
 st.subheader("Lines that could not be read")
