@@ -25,7 +25,7 @@ from agent.sql import THREADS, lent, script, sections
 
 SCHEMA = "3"
 """Version of the star; a store of another version is refused, never half read."""
-_BEFORE = {"2": "ALTER TABLE presence ADD COLUMN unnamed BIGINT;"
+OLDER = {"2": "ALTER TABLE presence ADD COLUMN unnamed BIGINT;"
                 "ALTER TABLE presence ADD COLUMN hours INTEGER;"}  # fmt: skip
 """Older versions that become this one, and how."""
 
@@ -156,9 +156,9 @@ class Store:
                     run(con, script("schema.sql"))
                     run(con, "INSERT INTO setting VALUES ('schema', ?)", [SCHEMA])
             found = self.setting("schema") if "setting" in self._tables() else None
-            if found in _BEFORE:
+            if found in OLDER:
                 with self.transaction() as con:
-                    run(con, _BEFORE[found])
+                    run(con, OLDER[found])
                     run(con, "UPDATE setting SET value = ? WHERE key = 'schema'", [SCHEMA])
                 found = SCHEMA
         if found != SCHEMA:
