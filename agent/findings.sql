@@ -144,17 +144,18 @@ COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: p
 
 CREATE TABLE findings.coverage_daily (
     day DATE, department VARCHAR, source VARCHAR, people INTEGER, expected_people INTEGER,
-    headcount INTEGER, clients INTEGER, hours INTEGER, requests BIGINT,
+    headcount INTEGER, clients INTEGER, expected_clients INTEGER, hours INTEGER, requests BIGINT,
     unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT
 );
-COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where people were expected.';
+COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
 COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
 COMMENT ON COLUMN findings.coverage_daily.department IS 'Department on that day.';
 COMMENT ON COLUMN findings.coverage_daily.source IS 'Name of the stream of logs.';
 COMMENT ON COLUMN findings.coverage_daily.people IS 'People seen, on any host.';
-COMMENT ON COLUMN findings.coverage_daily.expected_people IS 'People to expect: the median of the last four such weekdays on which the source saw anybody of the department; NULL before the first.';
+COMMENT ON COLUMN findings.coverage_daily.expected_people IS 'People to expect: the median of those among the last four such weekdays with data on which the source saw anybody of the department; NULL where it saw nobody.';
 COMMENT ON COLUMN findings.coverage_daily.headcount IS 'People of the department in the week of the day; NULL if unknown.';
 COMMENT ON COLUMN findings.coverage_daily.clients IS 'Users and addresses seen, those that count as no person included; somebody known counts once.';
+COMMENT ON COLUMN findings.coverage_daily.expected_clients IS 'Clients to expect: the median of the last four such weekdays with data; NULL before the first.';
 COMMENT ON COLUMN findings.coverage_daily.hours IS 'Hours of the day with a request, 0 to 24; NULL where an older Sundial read the logs.';
 COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A DNS answer is cached by the client, so of a source of kind dns this is a lower bound.';
 COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';

@@ -291,7 +291,8 @@ FROM department_week JOIN basis USING (dept)
 WHERE week <= (SELECT last_week FROM span)
 ORDER BY ALL;
 
--- A source that goes silent leaves no row of its own; what was expected of it makes one.
+-- A source that goes silent leaves no row of its own; the habit of four such weekdays in six weeks
+-- makes one.
 CREATE OR REPLACE TEMP TABLE source_sight AS
 SELECT
     day,
@@ -323,14 +324,21 @@ usual AS (
         source_id,
         weekday,
         day,
-        median(people) OVER (
-            PARTITION BY dept, source_id, weekday ORDER BY day ROWS BETWEEN 3 PRECEDING AND CURRENT ROW
-        ) AS people
+        median(people) FILTER (WHERE people > 0) OVER four AS people,
+        median(clients) OVER four AS clients,
+        lag(day, 3) OVER weeks >= day - 42 AS habit
     FROM source_sight
-    WHERE people > 0
+    WINDOW weeks AS (PARTITION BY dept, source_id, weekday ORDER BY day),
+        four AS (
+            PARTITION BY dept, source_id, weekday ORDER BY day ROWS BETWEEN 3 PRECEDING AND CURRENT ROW
+        )
 ),
 expecting AS (
-    SELECT calendar.*, CAST(round(usual.people) AS INTEGER) AS expected
+    SELECT
+        calendar.*,
+        CAST(round(usual.people) AS INTEGER) AS expected,
+        CAST(round(usual.clients) AS INTEGER) AS expected_clients,
+        habit
     FROM calendar ASOF LEFT JOIN usual
         ON usual.dept = calendar.dept AND usual.source_id = calendar.source_id
         AND usual.weekday = isodow(calendar.day) AND calendar.day > usual.day
@@ -343,6 +351,7 @@ SELECT
     expected,
     headcount,
     coalesce(clients, 0),
+    expected_clients,
     CASE WHEN requests IS NULL THEN 0 ELSE hours END,
     coalesce(requests, 0),
     coalesce(unresolved, 0),
@@ -353,7 +362,7 @@ LEFT JOIN source_sight USING (day, dept, source_id)
 JOIN department_no USING (dept)
 JOIN source USING (source_id)
 LEFT JOIN department_week ON department_week.dept = expecting.dept AND week = monday(day)
-WHERE requests IS NOT NULL OR expected > 0
+WHERE requests IS NOT NULL OR habit
 ORDER BY ALL;
 
 INSERT INTO findings.departments

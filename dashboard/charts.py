@@ -270,7 +270,7 @@ def coverage_strip(history: Rows, paint: Palette) -> Picture:
 
 
 def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
-    """Draw of how many expected people each source saw any day; hatched is a day of silence."""
+    """Draw how many of those expected each source saw on any day; hatched is a day of silence."""
     days = sorted({row["day"] for row in ledger})
     order = sorted({row["source"] for row in ledger}, key=str.lower)
     data: list[Option] = []
@@ -278,8 +278,9 @@ def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
     lines = sorted(ledger, key=lambda row: (row["source"].lower(), row["source"], row["day"]))
     for (source, day), rows in groupby(lines, itemgetter("source", "day")):
         own = list(rows)
-        seen = sum(row["people"] for row in own)
-        expected = sum(row["expected_people"] or row["people"] for row in own)
+        what = _counted(own)
+        seen = sum(row[what] for row in own)
+        expected = sum(row[f"expected_{what}"] or row[what] for row in own)
         style: Option = {"color": paint.line}
         if not any(row["requests"] for row in own):
             silent.add(source)
@@ -288,7 +289,7 @@ def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
             style = {"color": paint.tone(0.7 * min(1, seen / expected))}
         data.append({
             "value": [days.index(day), order.index(source), 1],
-            "name": _ledger_words(source, day, seen, own),
+            "name": _ledger_words(source, day, own),
             "itemStyle": style,
         })  # fmt: skip
     names = [text.day(day) for day in days]
@@ -302,13 +303,21 @@ def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
     return Picture(option, 24 * len(order) + 40, alt)
 
 
-def _ledger_words(source: str, day: date, seen: int, own: Rows) -> str:
-    expected = sum(row["expected_people"] or 0 for row in own)
-    of = f" of {text.people(expected)} expected" if expected else ""
+def _counted(own: Rows) -> str:
+    """Name what a source is measured by: people, or clients where it tells no person apart."""
+    told = any(row["people"] or row["expected_people"] for row in own)
+    return "people" if told else "clients"
+
+
+def _ledger_words(source: str, day: date, own: Rows) -> str:
+    what = _counted(own)
+    expected = sum(row[f"expected_{what}"] or 0 for row in own)
     when = f"{text.safe(source)} on {text.day(day)}"
     if not any(row["requests"] for row in own):
-        return f"{when}: silent{f', {text.people(expected)} people expected' if expected else ''}."
-    return f"{when}: {text.people(seen)}{of} people."
+        return f"{when}: silent, {text.people(expected)} {what} expected."
+    of = f" of {text.people(expected)} expected" if expected else ""
+    said = f"{when}: {text.people(sum(row[what] for row in own))}{of} {what}"
+    return f"{said}." if what == "people" else f"{said}, nobody told apart."
 
 
 def _strip(

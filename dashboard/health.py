@@ -74,6 +74,8 @@ LEDGER = Table(
         Column("people", "People", "people"),
         Column("expected_people", "Expected", "people"),
         Column("headcount", "Headcount", "people"),
+        Column("clients", "Clients", "people"),
+        Column("expected_clients", "Expected clients", "people"),
         Column("hours", "Hours with data", "number"),
         Column("requests", "Requests", "number"),
         Column("unresolved_requests", "Of nobody known", "number"),

@@ -360,10 +360,13 @@ def test_contacts_with_what_hides_names_are_shown(demo_store: Path, tmp_path: Pa
 def test_the_ledger_is_drawn_with_its_silence() -> None:
     """A day of silence is hatched and said; others are shaded by people seen of those expected."""
     row = {"source": "dns", "department": "Works", "people": 6, "expected_people": 8, "requests": 9}
+    row |= {"clients": 7, "expected_clients": 9}
+    nobody = {"people": 0, "expected_people": None, "source": "traffic"}
     days = [
         {**row, "day": date(2026, 10, 5)},
         {**row, "day": date(2026, 10, 6), "people": 0, "requests": 0},
         {**row, "day": date(2026, 10, 5), "source": "<b>", "expected_people": None},
+        {**row, "day": date(2026, 10, 5), **nobody},
     ]
     picture = charts.ledger_strip(days, DAY)
     told = {mark["name"]: mark["itemStyle"] for mark in picture.option["series"][0]["data"]}
@@ -371,6 +374,7 @@ def test_the_ledger_is_drawn_with_its_silence() -> None:
         "dns on 5 Oct 2026: 6 of 8 expected people.",
         "dns on 6 Oct 2026: silent, 8 people expected.",
         "<b> on 5 Oct 2026: 6 people.",
+        "traffic on 5 Oct 2026: 7 of 9 expected clients, nobody told apart.",
     }
     assert "decal" in told["dns on 6 Oct 2026: silent, 8 people expected."]
     assert "decal" not in told["dns on 5 Oct 2026: 6 of 8 expected people."]

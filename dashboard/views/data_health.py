@@ -26,15 +26,13 @@ for line, cure in health.blind_spots(queries.sources(store), places, queries.pla
 hidden = health.contacts(queries.hidden(store, week))
 if hidden:
     st.subheader("Who may do more than these logs show")
-    st.caption(
-        "What goes through these in four weeks nobody can tell; a contact is all that is seen."
-    )
+    st.caption("Contacts of four weeks. What went through them nobody can tell.")
     widgets.table(hidden, health.HIDDEN)
 st.subheader("Sources")
 widgets.table(queries.sources(store), health.SOURCES)
 ledger = queries.ledger(store)
 if ledger:
-    st.subheader("People seen by each source, of those expected")
+    st.subheader("What each source saw, of what it used to see")
     widgets.draw(charts.ledger_strip(ledger, widgets.palette()), "ledger")
     with st.expander("The ledger by source, department and day"):
         widgets.table(ledger, health.LEDGER)
