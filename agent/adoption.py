@@ -22,12 +22,13 @@ _SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
 _SCRATCH: Final = {
     "VIEW": "placed_usage",
     "TABLE": (
-        "span department_no app_no purpose outside inside seen basis person_week department_week "
-        "active turn cell_week clock walked"
+        "span department_no app_no purpose outside inside seen basis person_week dark lost "
+        "department_week source_sight active turn cell_week clock walked"
     ),
-    "MACRO": "monday fraction",
+    "MACRO": "monday fraction crowd",
 }
 """What the scripts leave behind, in an order in which it can go."""
+_ENDPOINT: Final = ("kind", "operator", "host")
 _HELD: Final = (
     "trial_people",
     "workgroup_people",
@@ -66,12 +67,14 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     format_kinds: Mapping[str, str] | None = None,
     facts: Iterable[Mapping[str, str | None]] = (),
     internal: Iterable[str] = (),
+    endpoints: Iterable[Mapping[str, str]] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
     ``meta`` is published as it stands, beside the days and the floor that are found here.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
-    ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts.
+    ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts, and
+    ``endpoints`` kind, operator and host of what hides names.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
     own = tuple(internal)
@@ -81,6 +84,9 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
+        "given_endpoint": _text_table(
+            _ENDPOINT, (tuple(one[name] for name in _ENDPOINT) for one in endpoints)
+        ),
     }
     values = _variables(thresholds)
     try:

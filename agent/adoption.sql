@@ -49,38 +49,66 @@ cell AS (
         CAST(row_number() OVER (ORDER BY app_no, dept) AS INTEGER) AS cell
     FROM weekly
     GROUP BY app_no, dept
+),
+-- Of those who used the app before a source went dark, how many are out of sight now.
+gone AS (
+    SELECT lost.week, active.app_no, lost.dept, count(DISTINCT who) AS gone, max(lit_until) AS lit_until
+    FROM lost JOIN active USING (dept, who)
+    WHERE active.week BETWEEN lit_until - 7 * (getvariable('regular_of') - 1) AND lit_until
+    GROUP BY ALL
+),
+former AS (
+    SELECT gone.week, gone.app_no, gone.dept, gone.gone, count(DISTINCT who) AS users
+    FROM gone JOIN active
+        ON active.app_no = gone.app_no AND active.dept = gone.dept
+        AND active.week BETWEEN lit_until - 7 * (getvariable('regular_of') - 1) AND lit_until
+    GROUP BY ALL
+),
+-- lit is whether the department is visible, visible whether the app is in it.
+looked_at AS (
+    SELECT
+        cell,
+        app_no,
+        dept,
+        week,
+        first_week,
+        coalesce(weekly.active, 0) AS active,
+        covered,
+        headcount,
+        coverage,
+        department_week.visible AS lit,
+        visible_no,
+        greatest(coalesce(weekly.active, 0), users - gone) AS in_sight,
+        lit AND coalesce(fraction(in_sight, in_sight + gone), 1) >= getvariable('coverage_floor')
+            AS visible
+    FROM cell
+    JOIN department_week USING (dept)
+    LEFT JOIN weekly USING (week, app_no, dept)
+    LEFT JOIN former USING (week, app_no, dept)
+    WHERE week >= first_week AND week <= (SELECT last_week FROM span)
 )
-SELECT
-    cell,
-    app_no,
-    dept,
-    week,
-    first_week,
-    coalesce(weekly.active, 0) AS active,
-    covered,
-    headcount,
-    coverage,
-    visible,
-    visible_no
-FROM cell
-JOIN department_week USING (dept)
-LEFT JOIN weekly USING (week, app_no, dept)
-WHERE week >= first_week AND week <= (SELECT last_week FROM span);
+SELECT *, count(*) FILTER (WHERE visible) OVER (PARTITION BY cell ORDER BY week) AS cell_no
+FROM looked_at;
 
 -- Every visible week of a cell with what it says of each stage, and for how many weeks it has been
 -- saying so. n numbers the visible weeks of a cell, so weeks without sight stop all clocks.
 CREATE OR REPLACE TEMP TABLE clock AS
-WITH measured AS (
+WITH counted AS (
     SELECT
         cell,
         week,
         active,
         covered,
-        row_number() OVER weeks AS n,
-        CAST(sum(coalesce(change, 0)) OVER weeks AS INTEGER) AS regular
+        visible,
+        CAST(sum(coalesce(change, 0)) OVER (PARTITION BY cell ORDER BY week) AS INTEGER) AS regular
     FROM cell_week LEFT JOIN turn USING (app_no, dept, visible_no)
+    WHERE lit
+),
+measured AS (
+    SELECT
+        cell, week, active, covered, regular, row_number() OVER (PARTITION BY cell ORDER BY week) AS n
+    FROM counted
     WHERE visible
-    WINDOW weeks AS (PARTITION BY cell ORDER BY week)
 ),
 judged AS (
     SELECT
@@ -208,7 +236,7 @@ SELECT
     share,
     coalesce(stage, 'not visible') AS stage,
     -- Weeks without sight share the running number of the visible week before them.
-    coalesce(since, min(week) FILTER (WHERE NOT visible) OVER (PARTITION BY cell, visible_no)),
+    coalesce(since, min(week) FILTER (WHERE NOT visible) OVER (PARTITION BY cell, cell_no)),
     first_week,
     coalesce(max(peak) OVER (PARTITION BY cell ORDER BY week), 0)
 FROM cell_week
@@ -223,16 +251,26 @@ WITH part AS (
     SELECT department FROM basis WHERE known OR NOT (SELECT bool_or(known) FROM basis)
 ),
 sight AS (
-    SELECT week, sum(covered_people) AS covered, count(*) AS departments
+    SELECT week, sum(covered_people) AS all_covered, count(*) AS all_departments
     FROM findings.coverage_weekly JOIN part USING (department)
     WHERE visible
     GROUP BY week
+),
+-- Departments that are visible, but not for an app whose users a silent source hides.
+hiding AS (
+    SELECT week, app, sum(cell.covered_people) AS hidden_covered, count(*) AS hidden_departments
+    FROM findings.adoption_weekly AS cell
+    JOIN findings.coverage_weekly AS place USING (week, department)
+    JOIN part USING (department)
+    WHERE place.visible AND NOT cell.visible
+    GROUP BY week, app
 ),
 summed AS (
     SELECT
         week,
         app,
-        covered,
+        all_covered - coalesce(hidden_covered, 0) AS covered,
+        all_departments - coalesce(hidden_departments, 0) AS departments,
         sum(active_people) AS active,
         CASE WHEN departments > 0 THEN coalesce(sum(regular_people), 0) END AS regular,
         fraction(regular, covered) AS company_share,
@@ -246,8 +284,9 @@ summed AS (
         END AS wide,
         divisions >= getvariable('tipping_point_division_departments')
             OR workgroups >= getvariable('tipping_point_workgroup_departments') AS tipped
-    FROM findings.adoption_weekly JOIN part USING (department) LEFT JOIN sight USING (week)
-    GROUP BY week, app, covered, departments
+    FROM findings.adoption_weekly JOIN part USING (department)
+    LEFT JOIN sight USING (week) LEFT JOIN hiding USING (week, app)
+    GROUP BY week, app, all_covered, all_departments, hidden_covered, hidden_departments
 )
 SELECT
     week,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -97,6 +97,11 @@ class _Packet(NamedTuple):
     sequence: int
     missing: int
     data: bytes
+
+
+def endpoints() -> tuple[Mapping[str, str], ...]:
+    """Return kind, operator and host of what hides names from any log."""
+    return load_resolvers().endpoints
 
 
 class Capture:

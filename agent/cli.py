@@ -21,6 +21,7 @@ from rich.table import Table
 
 from agent import abilities, intake, own_rules, rulebook, sniff, telling
 from agent import demo as demo_company
+from agent import doctor as physician
 from agent import draft as drafting
 from agent import lint as looking
 from agent import scan as flow
@@ -273,6 +274,28 @@ def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Js
         write(plain(change) for change in changes)
     many = "1 change" if len(changes) == 1 else f"{len(changes) or 'No'} changes"
     talk.print(f"{many}. Findings: {store / 'findings.duckdb'}.")
+
+
+@app.command()
+def doctor(store: Store = _STORE, json_lines: Json = False) -> None:
+    """Say what is wrong with a store and its sources, each with a cure; for cron.
+
+    It looks at silent sources, lines that cannot be read, clocks, key, permissions, version, disk,
+    directory and coverage, and writes nothing. Exit code 0: nothing to look at; 1: something.
+
+    Example: sundial doctor --store sundial-store || mail -s Sundial it@example.com
+    """
+    found = physician.examine(store, datetime.now(UTC))
+    if json_lines:
+        print_rows(asdict(one) for one in found)
+    else:
+        write(map(plain, found))
+    many = (
+        "1 thing" if len(found) == 1 else f"{len(found) or 'Nothing'}{' things' if found else ''}"
+    )
+    talk.print(f"{many} to look at.")
+    if found:
+        raise typer.Exit(1)
 
 
 register = typer.Typer(no_args_is_help=False, rich_markup_mode=None)

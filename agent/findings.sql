@@ -104,7 +104,7 @@ COMMENT ON COLUMN findings.adoption_weekly.regular_people IS 'People active in a
 COMMENT ON COLUMN findings.adoption_weekly.covered_people IS 'People of the department seen in any log of the week, on any host.';
 COMMENT ON COLUMN findings.adoption_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
 COMMENT ON COLUMN findings.adoption_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
-COMMENT ON COLUMN findings.adoption_weekly.visible IS 'Whether enough of the department was seen to say anything.';
+COMMENT ON COLUMN findings.adoption_weekly.visible IS 'Whether enough was seen to say anything: of the department, and of those who used the app before a source fell silent.';
 COMMENT ON COLUMN findings.adoption_weekly.share IS 'Regular by covered people, 0 to 1; NULL if the week is not visible.';
 COMMENT ON COLUMN findings.adoption_weekly.stage IS 'none, trial, workgroup, division, stalled, abandoned or not visible.';
 COMMENT ON COLUMN findings.adoption_weekly.since IS 'Week in which this stage began; weeks that are not visible do not end a stage.';
@@ -121,11 +121,11 @@ COMMENT ON COLUMN findings.adoption_company.week IS 'Monday of the week.';
 COMMENT ON COLUMN findings.adoption_company.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.adoption_company.active_people IS 'Active people of all departments.';
 COMMENT ON COLUMN findings.adoption_company.regular_people IS 'Regular people of the visible departments; NULL if none is visible.';
-COMMENT ON COLUMN findings.adoption_company.covered_people IS 'Covered people of all visible departments, with the app or without.';
+COMMENT ON COLUMN findings.adoption_company.covered_people IS 'Covered people of all departments where the app would be seen, with the app or without.';
 COMMENT ON COLUMN findings.adoption_company.share IS 'Regular by covered people, 0 to 1; NULL if no department is visible.';
 COMMENT ON COLUMN findings.adoption_company.departments_active IS 'Departments with an active person.';
 COMMENT ON COLUMN findings.adoption_company.departments_division IS 'Visible departments at division.';
-COMMENT ON COLUMN findings.adoption_company.departments_visible IS 'Departments visible in the week, with the app or without.';
+COMMENT ON COLUMN findings.adoption_company.departments_visible IS 'Departments where the app would be seen in the week, with the app or without.';
 COMMENT ON COLUMN findings.adoption_company.company_wide IS 'Division in half of the visible departments, or a share of 0.40; holds while no department is visible.';
 COMMENT ON COLUMN findings.adoption_company.tipping_point IS 'First week at division anywhere or at workgroup in three departments; NULL before it.';
 
@@ -139,21 +139,42 @@ COMMENT ON COLUMN findings.coverage_weekly.department IS 'Department on each day
 COMMENT ON COLUMN findings.coverage_weekly.covered_people IS 'People seen in any log of the week, on any host.';
 COMMENT ON COLUMN findings.coverage_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
 COMMENT ON COLUMN findings.coverage_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
-COMMENT ON COLUMN findings.coverage_weekly.visible IS 'Coverage at or above the floor; where the headcount is unknown, anybody seen.';
+COMMENT ON COLUMN findings.coverage_weekly.visible IS 'Coverage at or above the floor; where the headcount is unknown, anybody seen, unless sources that fell silent hide more.';
 COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: person or address.';
 
 CREATE TABLE findings.coverage_daily (
-    day DATE, department VARCHAR, source VARCHAR, people INTEGER, requests BIGINT,
-    unresolved_requests BIGINT, shared_requests BIGINT
+    day DATE, department VARCHAR, source VARCHAR, people INTEGER, expected_people INTEGER,
+    headcount INTEGER, clients INTEGER, expected_clients INTEGER, hours INTEGER, requests BIGINT,
+    unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT
 );
-COMMENT ON TABLE findings.coverage_daily IS 'What each source saw of each department, by day.';
+COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
 COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
 COMMENT ON COLUMN findings.coverage_daily.department IS 'Department on that day.';
 COMMENT ON COLUMN findings.coverage_daily.source IS 'Name of the stream of logs.';
 COMMENT ON COLUMN findings.coverage_daily.people IS 'People seen, on any host.';
-COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host.';
+COMMENT ON COLUMN findings.coverage_daily.expected_people IS 'People to expect: the median of those among the last four such weekdays with data on which the source saw anybody of the department; NULL where it saw nobody.';
+COMMENT ON COLUMN findings.coverage_daily.headcount IS 'People of the department in the week of the day; NULL if unknown.';
+COMMENT ON COLUMN findings.coverage_daily.clients IS 'Users and addresses seen, those that count as no person included; somebody known counts once.';
+COMMENT ON COLUMN findings.coverage_daily.expected_clients IS 'Clients to expect: the median of the last four such weekdays with data; NULL before the first.';
+COMMENT ON COLUMN findings.coverage_daily.hours IS 'Hours of the day with a request, 0 to 24; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A DNS answer is cached by the client, so of a source of kind dns this is a lower bound.';
 COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
 COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
+COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs.';
+
+CREATE TABLE findings.hidden_daily (
+    day DATE, department VARCHAR, source VARCHAR, kind VARCHAR, operator VARCHAR,
+    people INTEGER, requests BIGINT, blocked BIGINT
+);
+COMMENT ON TABLE findings.hidden_daily IS 'Contacts with what hides names from these logs: encrypted resolvers, relays and VPNs of rules/resolvers.toml. How much went through them nobody can tell.';
+COMMENT ON COLUMN findings.hidden_daily.day IS 'Day in the time zone of the source.';
+COMMENT ON COLUMN findings.hidden_daily.department IS 'Department on that day.';
+COMMENT ON COLUMN findings.hidden_daily.source IS 'Name of the stream of logs.';
+COMMENT ON COLUMN findings.hidden_daily.kind IS 'encrypted_dns, relay or vpn.';
+COMMENT ON COLUMN findings.hidden_daily.operator IS 'Who runs it.';
+COMMENT ON COLUMN findings.hidden_daily.people IS 'People or addresses behind the requests; estimated where the catalogue does not know the host.';
+COMMENT ON COLUMN findings.hidden_daily.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused.';
 
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
@@ -246,7 +267,7 @@ COMMENT ON COLUMN findings.changes.weeks_since_first IS 'Weeks from the first ac
 CREATE TABLE findings.sources (
     source VARCHAR, formats VARCHAR[], kind VARCHAR, files INTEGER, lines BIGINT, events BIGINT,
     rejects BIGINT, first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN,
-    has_bytes BOOLEAN, has_client BOOLEAN
+    has_bytes BOOLEAN, has_client BOOLEAN, ahead_seconds BIGINT
 );
 COMMENT ON TABLE findings.sources IS 'Streams of logs, one a row.';
 COMMENT ON COLUMN findings.sources.source IS 'Name of the stream.';
@@ -261,6 +282,7 @@ COMMENT ON COLUMN findings.sources.last_seen IS 'Time of the last event.';
 COMMENT ON COLUMN findings.sources.has_user IS 'Whether any file names users.';
 COMMENT ON COLUMN findings.sources.has_bytes IS 'Whether any file counts bytes.';
 COMMENT ON COLUMN findings.sources.has_client IS 'Whether any file names client addresses.';
+COMMENT ON COLUMN findings.sources.ahead_seconds IS 'By how much the newest event of a file is later than the file was written or read, at worst; above 0 the clock or the time zone is wrong. NULL while nothing was read.';
 
 CREATE TABLE findings.log_files (
     file_id INTEGER, source VARCHAR, path VARCHAR, format VARCHAR, lines BIGINT, events BIGINT,

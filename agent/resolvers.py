@@ -12,6 +12,7 @@ from typing import Any
 from agent.errors import Problem, RulesError
 
 _KEYS = {"hosts", "addresses", "source"}
+_HIDES = {"resolver": "encrypted_dns", "relay": "relay", "vpn": "vpn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Resolvers:
     """Address, 16 bytes with IPv4 as ``::ffff:0:0/96``, to the same."""
     covers: Mapping[str, str]
     """Name shown in clear instead of an encrypted one, to who runs the server."""
+    endpoints: tuple[Mapping[str, str], ...] = ()
+    """kind (``encrypted_dns``, ``relay`` or ``vpn``), operator and host of what hides names."""
 
     def by_host(self, host: str) -> str | None:
         """Return the operator of a resolver's host.
@@ -48,7 +51,7 @@ def load_resolvers() -> Resolvers:
         raise RulesError(Problem(where, f"is not TOML: {error}.")) from None
     problems = [
         Problem(where, message, key=f"{kind}.{name}")
-        for kind in ("resolver", "cover")
+        for kind in ("resolver", "relay", "vpn", "cover")
         for name, entry in tables.get(kind, {}).items()
         for message in _faults(entry, tables.get("sources", {}))
     ]
@@ -59,6 +62,12 @@ def load_resolvers() -> Resolvers:
         {host: name for name, entry in found for host in entry.get("hosts", ())},
         {packed(one): name for name, entry in found for one in entry.get("addresses", ())},
         {host: name for name, entry in tables["cover"].items() for host in entry["hosts"]},
+        tuple(
+            {"kind": kind, "operator": name, "host": host}
+            for table, kind in _HIDES.items()
+            for name, entry in tables.get(table, {}).items()
+            for host in entry["hosts"]
+        ),
     )
 
 

@@ -28,7 +28,7 @@ _TABLES = """
 CREATE OR REPLACE TABLE placed (
     day DATE, source VARCHAR, tail INTEGER, actor INTEGER, network INTEGER, thing INTEGER,
     requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
-    first_seen TIMESTAMP, last_seen TIMESTAMP
+    first_seen TIMESTAMP, last_seen TIMESTAMP, hours INTEGER
 );
 CREATE OR REPLACE TABLE stated (actor INTEGER, department VARCHAR, first_day DATE);
 """
@@ -48,7 +48,7 @@ class Batch:
     unknown: pa.Table
     """day, host (folded), department, source, tail, …, user and address bits in halves."""
     presence: pa.Table
-    """day, actor, source, tail, requests."""
+    """day, actor, source, tail, requests, unnamed, hours (a bit for each hour of UTC)."""
     source_day: pa.Table
     """day, source, tail, events, unnamed, first_seen, last_seen."""
     hosts: pa.Table

@@ -12,6 +12,7 @@ SELECT
     sum(bytes_in)::BIGINT AS bytes_in,
     min(ts) AS first_seen,
     max(ts) AS last_seen,
+    CAST(bit_or(1 << date_part('hour', ts)) AS INTEGER) AS hours,
     min(line_no) AS first_line,
     {department} AS department
 FROM ({events}) AS event
@@ -56,7 +57,7 @@ SELECT
     coalesce(users.actor, clients.actor, 0) AS actor,
     coalesce(clients.network, -1) AS network,
     coalesce(names.thing, 0) AS thing,
-    requests, blocked, bytes_out, bytes_in, first_seen, last_seen
+    requests, blocked, bytes_out, bytes_in, first_seen, last_seen, hours
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"
 LEFT JOIN clients ON clients.raw = piece.client
@@ -155,9 +156,12 @@ JOIN (SELECT DISTINCT number, department FROM numbered) USING (number);
 
 -- section: presence
 WITH grouped AS (
-    SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests FROM placed GROUP BY ALL
+    SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests,
+        coalesce(sum(requests) FILTER (thing = 0), 0)::BIGINT AS unnamed, bit_or(hours) AS hours
+    FROM placed GROUP BY ALL
 )
-SELECT day, actors.key AS actor, source, tail, requests FROM grouped JOIN actors USING (actor);
+SELECT day, actors.key AS actor, source, tail, requests, unnamed, hours
+FROM grouped JOIN actors USING (actor);
 
 -- section: said
 SELECT actors.key AS actor, department, min(first_day) AS first_day

@@ -221,5 +221,6 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
         },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
         internal=internal,
+        endpoints=capture.endpoints(),
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place)

@@ -35,9 +35,11 @@ CREATE TABLE IF NOT EXISTS unknown_usage (
 -- without persons, so it stays where it is.
 CREATE TABLE IF NOT EXISTS claimed (host VARCHAR PRIMARY KEY, app VARCHAR NOT NULL, rule VARCHAR NOT NULL);
 
+-- unnamed are requests that name no host of the Internet, hours a bit for each hour of UTC with an event; both are
+-- NULL in rows from before version 3.
 CREATE TABLE IF NOT EXISTS presence (
     day DATE NOT NULL, actor_id INTEGER NOT NULL, source_id INTEGER NOT NULL,
-    requests BIGINT NOT NULL, tail_of INTEGER
+    requests BIGINT NOT NULL, tail_of INTEGER, unnamed BIGINT, hours INTEGER
 );
 
 CREATE TABLE IF NOT EXISTS source_day (

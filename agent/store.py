@@ -23,8 +23,11 @@ import pyarrow as pa
 from agent.errors import Problem, StoreError
 from agent.sql import THREADS, lent, script, sections
 
-SCHEMA = "2"
+SCHEMA = "3"
 """Version of the star; a store of another version is refused, never half read."""
+OLDER = {"2": "ALTER TABLE presence ADD COLUMN unnamed BIGINT;"
+                "ALTER TABLE presence ADD COLUMN hours INTEGER;"}  # fmt: skip
+"""Older versions that become this one, and how."""
 
 
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - DuckDB keeps times in UTC and without a zone
@@ -153,6 +156,11 @@ class Store:
                     run(con, script("schema.sql"))
                     run(con, "INSERT INTO setting VALUES ('schema', ?)", [SCHEMA])
             found = self.setting("schema") if "setting" in self._tables() else None
+            if found in OLDER:
+                with self.transaction() as con:
+                    run(con, OLDER[found])
+                    run(con, "UPDATE setting SET value = ? WHERE key = 'schema'", [SCHEMA])
+                found = SCHEMA
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))

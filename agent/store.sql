@@ -48,7 +48,7 @@ SELECT day, host, department, source_id, requests, blocked, bytes_out, bytes_in,
 FROM new_unknown JOIN source USING (source);
 
 INSERT INTO presence
-SELECT day, actor_id, source_id, requests, tail
+SELECT day, actor_id, source_id, requests, tail, unnamed, hours
 FROM new_presence JOIN actor ON actor.key = new_presence.actor JOIN source USING (source);
 
 INSERT INTO source_day

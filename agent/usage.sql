@@ -59,7 +59,9 @@ SELECT
     coalesce(inside.dept, outside.dept) AS dept,
     coalesce(inside.unit, outside.unit) AS unit,
     outside.who,
-    sum(presence.requests) AS requests
+    sum(presence.requests) AS requests,
+    sum(presence.unnamed) AS unnamed,
+    bit_or(presence.hours) AS hours
 FROM presence
 JOIN outside USING (actor_id)
 LEFT JOIN inside
@@ -192,6 +194,59 @@ JOIN app_no USING (app_no)
 JOIN department_no USING (dept)
 ORDER BY week, app_no, dept, evidence;
 
+-- A source is dark in a week in which it has data on fewer than half of its usual days. Whom only
+-- dark sources used to see, and nobody sees now, is lost from sight: that somebody is not seen to
+-- use an app says nothing any more. Who has left the department is not lost.
+CREATE OR REPLACE TEMP TABLE dark AS
+WITH calendar AS (
+    SELECT CAST(unnest(generate_series(monday(first_day), last_week, INTERVAL 7 DAY)) AS DATE) AS week
+    FROM span
+),
+lit AS (
+    SELECT source_id, monday(day) AS week, count(DISTINCT day) AS days FROM seen GROUP BY ALL
+),
+usual AS (
+    SELECT source_id, min(week) AS first_week, median(days) AS usual FROM lit GROUP BY source_id
+),
+judged AS (
+    SELECT
+        source_id,
+        week,
+        2 * coalesce(days, 0) < usual AS is_dark,
+        max(week) FILTER (WHERE NOT is_dark) OVER (PARTITION BY source_id ORDER BY week) AS lit_until
+    FROM calendar JOIN usual ON week >= first_week LEFT JOIN lit USING (source_id, week)
+)
+SELECT source_id, week, lit_until FROM judged WHERE is_dark AND lit_until IS NOT NULL;
+
+CREATE OR REPLACE TEMP TABLE lost AS
+WITH sighted AS (
+    SELECT DISTINCT monday(day) AS week, source_id, seen.dept, who
+    FROM seen JOIN basis ON basis.dept = seen.dept AND basis.basis = seen.unit
+    WHERE known AND (SELECT count(*) FROM dark) > 0
+),
+missing AS (
+    SELECT dark.week, dept, who, max(lit_until) AS lit_until
+    FROM dark JOIN sighted
+        ON sighted.source_id = dark.source_id
+        AND sighted.week BETWEEN lit_until - 7 * (getvariable('regular_of') - 1) AND lit_until
+    GROUP BY ALL
+),
+elsewhere AS (
+    SELECT missing.week, missing.who
+    FROM missing JOIN sighted
+        ON sighted.who = missing.who
+        AND sighted.week BETWEEN missing.lit_until - 7 * (getvariable('regular_of') - 1)
+            AND missing.week
+    LEFT JOIN dark ON dark.source_id = sighted.source_id AND dark.week = missing.week
+    WHERE sighted.week = missing.week OR dark.source_id IS NULL
+)
+SELECT week, dept, who, lit_until
+FROM missing
+ANTI JOIN elsewhere USING (week, who)
+SEMI JOIN inside
+    ON inside.who = missing.who AND inside.dept = missing.dept
+    AND valid_from < missing.week + 7 AND valid_to > missing.week;
+
 -- Coverage: the weeks of every department, with a running number for those that are visible.
 CREATE OR REPLACE TEMP TABLE department_week AS
 WITH calendar AS (
@@ -218,10 +273,12 @@ counted AS (
         coalesce(sighted.people, 0) AS covered,
         nullif(CAST(coalesce(listed.people, by_subnet.people) AS INTEGER), 0) AS headcount,
         fraction(covered, headcount) AS coverage,
-        covered > 0 AND coalesce(coverage >= getvariable('coverage_floor'), true) AS visible
+        covered > 0 AND coalesce(coverage, fraction(covered, covered + coalesce(out_of_sight, 0)))
+            >= getvariable('coverage_floor') AS visible
     FROM calendar
     CROSS JOIN basis
     LEFT JOIN sighted USING (week, dept)
+    LEFT JOIN (SELECT week, dept, count(*) AS out_of_sight FROM lost GROUP BY ALL) USING (week, dept)
     LEFT JOIN listed USING (week, department)
     LEFT JOIN by_subnet USING (department)
 )
@@ -234,17 +291,79 @@ FROM department_week JOIN basis USING (dept)
 WHERE week <= (SELECT last_week FROM span)
 ORDER BY ALL;
 
+-- Each who of a unit has one row of a day, source and department in seen, so rows can be counted.
+-- A source that goes silent leaves no row of its own; the habit of four such weekdays in six weeks
+-- makes one.
+CREATE OR REPLACE TEMP TABLE source_sight AS
+SELECT
+    day,
+    dept,
+    source_id,
+    isodow(day) AS weekday,
+    count(*) FILTER (WHERE unit = basis) AS people,
+    count(*) AS clients,
+    bit_count(bit_or(hours)) AS hours,
+    sum(requests) AS requests,
+    coalesce(sum(requests) FILTER (WHERE unit <> 'shared' AND (unit <> basis OR NOT known)), 0)
+        AS unresolved,
+    coalesce(sum(requests) FILTER (WHERE unit = 'shared'), 0) AS shared,
+    sum(unnamed) AS unnamed
+FROM seen JOIN basis USING (dept)
+GROUP BY ALL;
+
 INSERT INTO findings.coverage_daily
+WITH calendar AS (
+    SELECT
+        CAST(unnest(generate_series(first_day, last_day, INTERVAL 1 DAY)) AS DATE) AS day,
+        dept,
+        source_id
+    FROM span CROSS JOIN (SELECT DISTINCT dept, source_id FROM source_sight)
+),
+usual AS (
+    SELECT
+        dept,
+        source_id,
+        weekday,
+        day,
+        median(people) FILTER (WHERE people > 0) OVER four AS people,
+        median(clients) OVER four AS clients,
+        lag(day, 3) OVER weeks >= day - 42 AS habit
+    FROM source_sight
+    WINDOW weeks AS (PARTITION BY dept, source_id, weekday ORDER BY day),
+        four AS (
+            PARTITION BY dept, source_id, weekday ORDER BY day ROWS BETWEEN 3 PRECEDING AND CURRENT ROW
+        )
+),
+expecting AS (
+    SELECT
+        calendar.*,
+        CAST(round(usual.people) AS INTEGER) AS expected,
+        CAST(round(usual.clients) AS INTEGER) AS expected_clients,
+        habit
+    FROM calendar ASOF LEFT JOIN usual
+        ON usual.dept = calendar.dept AND usual.source_id = calendar.source_id
+        AND usual.weekday = isodow(calendar.day) AND calendar.day > usual.day
+)
 SELECT
     day,
     department,
     source,
-    count(DISTINCT who) FILTER (WHERE unit = basis),
-    sum(requests),
-    coalesce(sum(requests) FILTER (WHERE unit <> 'shared' AND (unit <> basis OR NOT known)), 0),
-    coalesce(sum(requests) FILTER (WHERE unit = 'shared'), 0)
-FROM seen JOIN basis USING (dept) JOIN source USING (source_id)
-GROUP BY ALL
+    coalesce(people, 0),
+    expected,
+    headcount,
+    coalesce(clients, 0),
+    expected_clients,
+    CASE WHEN requests IS NULL THEN 0 ELSE hours END,
+    coalesce(requests, 0),
+    coalesce(unresolved, 0),
+    coalesce(shared, 0),
+    CASE WHEN requests IS NULL THEN 0 ELSE unnamed END
+FROM expecting
+LEFT JOIN source_sight USING (day, dept, source_id)
+JOIN department_no USING (dept)
+JOIN source USING (source_id)
+LEFT JOIN department_week ON department_week.dept = expecting.dept AND week = monday(day)
+WHERE requests IS NOT NULL OR habit
 ORDER BY ALL;
 
 INSERT INTO findings.departments
@@ -296,16 +415,18 @@ FROM given_fact SEMI JOIN findings.apps USING (app)
 ORDER BY app, place;
 
 -- Linear counting: with n of 128 bits set, about -128 ln(1 - n / 128) actors set them. A full
--- sketch counts as half a bit short of full. Addresses stand for people only where no user is named.
+-- sketch counts as half a bit short of full.
+CREATE OR REPLACE TEMP MACRO crowd(bits) AS
+    round(-128 * ln(1 - least(bit_count(CAST(bits AS BIT)), 127.5) / 128));
+
+-- Addresses stand for people only where no user is named.
 -- Hosts that are in no entry any more have persons, and are unknown like the others.
 INSERT INTO findings.hosts_unknown
 WITH unknown AS (
     SELECT
         host,
         coalesce(nullif(department, ''), '(unknown)') AS department,
-        round(-128 * ln(1 - least(bit_count(CAST(
-            coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits)) AS BIT)), 127.5) / 128))
-            AS people,
+        crowd(coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits))) AS people,
         sum(requests) AS requests, sum(blocked) AS blocked,
         sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
         min(day) AS first_seen, max(day) AS last_seen
@@ -338,6 +459,44 @@ FROM (FROM unknown UNION ALL FROM forgotten) LEFT JOIN claimed USING (host)
 GROUP BY ALL
 ORDER BY ALL;
 
+-- A host may be an app's as well; there persons are known, elsewhere a sketch of them.
+INSERT INTO findings.hidden_daily
+WITH met AS (
+    SELECT host, kind, operator
+    FROM (SELECT host FROM host UNION SELECT host FROM unknown_usage) AS name
+    JOIN (SELECT kind, operator, host AS suffix FROM given_endpoint)
+        ON ends_with('.' || ltrim(host, '*.'), '.' || suffix)
+    QUALIFY row_number() OVER (PARTITION BY host ORDER BY strlen(suffix) DESC) = 1
+),
+counted AS (
+    SELECT
+        usage.day, department, usage.source_id, kind, operator, count(DISTINCT outside.who) AS people,
+        sum(requests) AS requests, sum(blocked) AS blocked
+    FROM usage
+    JOIN host USING (host_id)
+    JOIN met USING (host)
+    JOIN outside USING (actor_id)
+    LEFT JOIN inside
+        ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
+        AND usage.day < inside.valid_to
+    JOIN department_no ON department_no.dept = coalesce(inside.dept, outside.dept)
+    GROUP BY ALL
+),
+estimated AS (
+    SELECT
+        day, coalesce(nullif(department, ''), '(unknown)') AS department, source_id, kind, operator,
+        crowd(coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits))) AS people,
+        sum(requests) AS requests, sum(blocked) AS blocked
+    FROM unknown_usage JOIN met USING (host)
+    GROUP BY ALL
+)
+SELECT
+    day, department, source, kind, operator,
+    CAST(max(people) AS INTEGER), sum(requests), sum(blocked)
+FROM (FROM counted UNION ALL FROM estimated) JOIN source USING (source_id)
+GROUP BY ALL
+ORDER BY ALL;
+
 -- Where it was read from.
 INSERT INTO findings.log_files
 SELECT
@@ -355,7 +514,8 @@ SELECT
     count(file_id), coalesce(sum(lines), 0), coalesce(sum(events), 0), coalesce(sum(rejects), 0),
     min(first_seen), max(last_seen),
     coalesce(bool_or(has_user), false), coalesce(bool_or(has_bytes), false),
-    coalesce(bool_or(has_client), false)
+    coalesce(bool_or(has_client), false),
+    max(epoch(last_seen - least(modified, scanned_at)))
 FROM source
 LEFT JOIN (
     SELECT

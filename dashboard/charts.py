@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, cast
 
 from dashboard import text
@@ -259,25 +261,82 @@ def coverage_strip(history: Rows, paint: Palette) -> Picture:
     ]  # fmt: skip
     names = [text.day(week) for week in weeks]
     height = 24 * len(order)
-    option: Option = {
+    option = _strip("coverage", names, order, data, paint)
+    blind = sorted({row["department"] for row in history if not row["visible"]})
+    alt = f"Coverage of {len(order)} departments in {len(weeks)} weeks. " + (
+        f"Not visible in some weeks: {text.listed(blind, 6)}." if blind else "All were visible."
+    )
+    return Picture(option, height + 40, alt)
+
+
+def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
+    """Draw how many of those expected each source saw on any day; hatched is a day of silence."""
+    days = sorted({row["day"] for row in ledger})
+    order = sorted({row["source"] for row in ledger}, key=str.lower)
+    data: list[Option] = []
+    silent: set[str] = set()
+    lines = sorted(ledger, key=lambda row: (row["source"].lower(), row["source"], row["day"]))
+    for (source, day), rows in groupby(lines, itemgetter("source", "day")):
+        own = list(rows)
+        what = _counted(own)
+        seen = sum(row[what] for row in own)
+        expected = sum(row[f"expected_{what}"] or row[what] for row in own)
+        style: Option = {"color": paint.line}
+        if not any(row["requests"] for row in own):
+            silent.add(source)
+            style = _unseen_style(paint)
+        elif expected:
+            style = {"color": paint.tone(0.7 * min(1, seen / expected))}
+        data.append({
+            "value": [days.index(day), order.index(source), 1],
+            "name": _ledger_words(source, day, own),
+            "itemStyle": style,
+        })  # fmt: skip
+    names = [text.day(day) for day in days]
+    option = _strip("ledger", names, order, data, paint)
+    told = (
+        f"Silent on some days: {text.listed(sorted(silent), 6)}." if silent else "None was silent."
+    )
+    alt = (
+        f"People seen by {text.some(len(order), 'source')} on {text.some(len(days), 'day')}. {told}"
+    )
+    return Picture(option, 24 * len(order) + 40, alt)
+
+
+def _counted(own: Rows) -> str:
+    """Name what a source is measured by: people, or clients where it tells no person apart."""
+    told = any(row["people"] or row["expected_people"] for row in own)
+    return "people" if told else "clients"
+
+
+def _ledger_words(source: str, day: date, own: Rows) -> str:
+    what = _counted(own)
+    expected = sum(row[f"expected_{what}"] or 0 for row in own)
+    when = f"{text.safe(source)} on {text.day(day)}"
+    if not any(row["requests"] for row in own):
+        return f"{when}: silent, {text.people(expected)} {what} expected."
+    of = f" of {text.people(expected)} expected" if expected else ""
+    said = f"{when}: {text.people(sum(row[what] for row in own))}{of} {what}"
+    return f"{said}." if what == "people" else f"{said}, nobody told apart."
+
+
+def _strip(
+    series: str, columns: Sequence[str], order: Sequence[str], data: list[Option], paint: Palette
+) -> Option:
+    return {
         "animation": False,
         "aria": {"enabled": True},
         "tooltip": _tooltip(paint),
         "grid": {"left": 2, "right": 30, "top": 4, "bottom": 4, "containLabel": True},
-        "xAxis": {"type": "category", "data": names, "axisTick": {"show": False},
+        "xAxis": {"type": "category", "data": list(columns), "axisTick": {"show": False},
                   "axisLine": {"show": False},
                   "axisLabel": {"color": paint.soft, "hideOverlap": True}},
         "yAxis": {"type": "category", "data": [text.safe(name) for name in order],
                   "inverse": True, "axisTick": {"show": False}, "axisLine": {"show": False},
                   "axisLabel": {"color": paint.ink, "interval": 0, "width": 140,
                                 "overflow": "truncate"}},
-        "series": [{**_heat("coverage", 0, data, paint), "label": {"show": False}}],
+        "series": [{**_heat(series, 0, data, paint), "label": {"show": False}}],
     }  # fmt: skip
-    blind = sorted({row["department"] for row in history if not row["visible"]})
-    alt = f"Coverage of {len(order)} departments in {len(weeks)} weeks. " + (
-        f"Not visible in some weeks: {text.listed(blind, 6)}." if blind else "All were visible."
-    )
-    return Picture(option, height + 40, alt)
 
 
 def _tooltip(paint: Palette) -> Option:

@@ -15,6 +15,9 @@ from dashboard.widgets import Column, Table
 SILENT = timedelta(days=3)
 """A source this much behind the newest one is called silent: a weekend is two days."""
 
+AHEAD = timedelta(minutes=5)
+"""Clocks that differ by less are as good as one."""
+
 OUTSIDE = (
     "Use outside these networks, and look-ups that browsers encrypt (DNS over HTTPS), is not seen.",
     "Send laptops through the proxy or VPN, and turn DNS over HTTPS off by policy.",
@@ -61,6 +64,38 @@ FILES = Table(
     ),
     most=8,
 )
+LEDGER = Table(
+    "ledger",
+    "What each source saw of each department, by day.",
+    (
+        Column("source", "Source"),
+        Column("department", "Department"),
+        Column("day", "Day", "day"),
+        Column("people", "People", "people"),
+        Column("expected_people", "Expected", "people"),
+        Column("headcount", "Headcount", "people"),
+        Column("clients", "Clients", "people"),
+        Column("expected_clients", "Expected clients", "people"),
+        Column("hours", "Hours with data", "number"),
+        Column("requests", "Requests", "number"),
+        Column("unresolved_requests", "Of nobody known", "number"),
+        Column("shared_requests", "Of shared addresses", "number"),
+        Column("unnamed_requests", "Without a host", "number"),
+    ),
+)
+HIDDEN = Table(
+    "hidden",
+    "Encrypted resolvers, relays and VPNs that were contacted.",
+    (
+        Column("what", "What"),
+        Column("operator", "Operator"),
+        Column("people", "People on a day, at most", "people"),
+        Column("departments", "Departments"),
+        Column("requests", "Requests", "number"),
+    ),
+    most=8,
+)
+KINDS = {"encrypted_dns": "encrypted DNS", "relay": "relay", "vpn": "VPN"}
 REJECTS = Table(
     "rejects",
     "Lines that could not be read, by reason.",
@@ -95,7 +130,13 @@ def answer(said: Mapping[str, Any], meta: Mapping[str, str], week: date) -> None
 
 def blind_spots(sources: Rows, places: Rows, placed: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the logs cannot tell, each with its cure."""
-    found = [*_departments(places), *_silent(sources), *_placed(placed)]
+    found = [*_departments(places), *_silent(sources), *_clocks(sources), *_placed(placed)]
+    cached = [row["source"] for row in sources if row["kind"] == "dns"]
+    if cached:
+        found.append((
+            f"{text.listed(cached)}: clients keep DNS answers, so requests are lower bounds.",
+            "Count people and days, not requests; a proxy log has every request.",
+        ))  # fmt: skip
     for said, key, cure in (
         ("without user names, people are told apart by address", "has_user",
          "Add user names to the log, or give subnets a department in subnets.csv."),
@@ -133,6 +174,22 @@ def _silent(sources: Rows) -> list[tuple[str, str]]:
         for row in sources
         if newest and row["last_seen"] and newest - row["last_seen"] > SILENT
     ]
+
+
+def _clocks(sources: Rows) -> list[tuple[str, str]]:
+    cure = "Set the clock of the device, or its zone in sundial.toml, and scan into a new store."
+    found = []
+    for row in sources:
+        ahead = timedelta(seconds=row["ahead_seconds"] or 0)
+        if ahead > AHEAD:
+            by = text.some(round(ahead.total_seconds() / 60), "minute")
+            found.append((f"{row['source']} is {by} ahead of the files it writes.", cure))
+    return found
+
+
+def contacts(hidden: Rows) -> Rows:
+    """Return rows of ``hidden`` with their kind in words."""
+    return [row | {"what": KINDS.get(row["kind"], row["kind"])} for row in hidden]
 
 
 def _placed(placed: Mapping[str, Any]) -> list[tuple[str, str]]:

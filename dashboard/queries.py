@@ -127,7 +127,7 @@ def adoption(store: Store, week: date) -> Rows:
     """Return the state of every app in every department in a week."""
     return rows(
         store,
-        """SELECT a.*, c.basis FROM f.adoption_weekly a
+        """SELECT a.*, c.basis, c.visible AS lit FROM f.adoption_weekly a
            LEFT JOIN f.coverage_weekly c USING (week, department)
            WHERE week = $week AND department <> '(unknown)'
              AND (a.active_people > 0 OR a.stage <> 'none')""",
@@ -170,7 +170,7 @@ def app_history(store: Store, app: str) -> Rows:
     """Return every week of an app in every department that has used it, oldest first."""
     return rows(
         store,
-        """SELECT a.*, c.basis FROM f.adoption_weekly a
+        """SELECT a.*, c.basis, c.visible AS lit FROM f.adoption_weekly a
            LEFT JOIN f.coverage_weekly c USING (week, department)
            WHERE app = $app AND department <> '(unknown)' ORDER BY department, week""",
         app=app,
@@ -295,7 +295,7 @@ def department_apps(store: Store, department: str, week: date) -> Rows:
              WHERE department = $department AND week <= $week
                AND week > $week - INTERVAL 364 DAY GROUP BY app)
            SELECT a.*, n.name, n.category, coalesce(k.name, n.category) AS filed,
-             c.basis, past.shares, coalesce(others.also, []) AS also
+             c.basis, c.visible AS lit, past.shares, coalesce(others.also, []) AS also
            FROM f.adoption_weekly a JOIN f.apps n USING (app)
            LEFT JOIN f.coverage_weekly c USING (week, department)
            LEFT JOIN f.categories k ON k.category = n.category
@@ -388,6 +388,38 @@ def rejects(store: Store) -> Rows:
              arg_min(path, first_line) AS path, min(first_line) AS first_line,
              arg_min(sample, first_line) AS sample
            FROM f.rejects GROUP BY reason, source ORDER BY lines DESC, reason""",
+    )
+
+
+@cached
+def ledger(store: Store) -> Rows:
+    """Return what each source saw of each department on the last six weeks' days."""
+    return rows(
+        store,
+        """SELECT d.*, s.kind FROM f.coverage_daily d LEFT JOIN f.sources s USING (source)
+           WHERE department <> '(unknown)'
+             AND day > (SELECT max(day) FROM f.coverage_daily) - INTERVAL 42 DAY
+           ORDER BY source, department, day DESC""",
+    )
+
+
+@cached
+def hidden(store: Store, week: date) -> Rows:
+    """Return which resolvers, relays and VPNs were contacted in four weeks, most people first."""
+    return rows(
+        store,
+        """WITH by_department AS (
+             SELECT kind, operator, department, max(people) AS people,
+               sum(requests)::BIGINT AS requests
+             FROM f.hidden_daily
+             WHERE day >= $week - INTERVAL 21 DAY AND day < $week + INTERVAL 7 DAY
+             GROUP BY ALL)
+           SELECT kind, operator, sum(requests)::BIGINT AS requests,
+             coalesce(sum(people) FILTER (department <> '(unknown)'), 0)::BIGINT AS people,
+             coalesce(list(department ORDER BY people DESC)
+               FILTER (department <> '(unknown)'), []) AS departments
+           FROM by_department GROUP BY kind, operator ORDER BY people DESC, operator""",
+        week=week,
     )
 
 

@@ -181,6 +181,11 @@ def adoption(app: str, department: str, row: Mapping[str, Any]) -> str:
     tail = f"{ago(row['first_week'], row['week'])}."
     counted = f"{of_covered(row)} in the last four weeks"
     if name == "not visible" or not row["visible"]:
+        if row.get("lit"):
+            return (
+                f"{app} is not visible in {department}: a source that saw most of its people is "
+                f"silent, {ago(row['first_week'], row['week'])}."
+            )
         return unseen(department, row)
     if name in STAGES:
         verb = "reached" if name != "trial" else "is on"

@@ -15,6 +15,7 @@ import pytest
 from agent.adoption import derive
 from agent.errors import RulesError
 from agent.model import App, Evidence, Signal
+from agent.resolvers import load_resolvers
 from agent.thresholds import Thresholds, load_thresholds
 
 if TYPE_CHECKING:
@@ -108,10 +109,11 @@ class Company:
             {"network": "192.0.2.0/24", "department": department, "shared": False, "people": people}
         )
 
-    def seen(self, actors: Iterable[int], weeks: Iterable[int]) -> None:
+    def seen(self, actors: Iterable[int], weeks: Iterable[int], source: int = 1) -> None:
         for week in weeks:
             for actor in actors:
-                self.presence.append({"day": day(week), "actor_id": actor, "requests": 10})
+                row = {"day": day(week), "actor_id": actor, "requests": 10, "source_id": source}
+                self.presence.append(row)
 
     def uses(  # noqa: PLR0913 - what a request says
         self,
@@ -124,12 +126,14 @@ class Company:
         tenant: str | None = None,
         requests: int = 4,
         blocked: int = 0,
+        source: int = 1,
     ) -> None:
         host = self.hosts.setdefault((app, signal, tenant), len(self.hosts) + 1)
         people = list(actors)
         for week in weeks:
             for actor in people:
                 seen = {"day": day(week, weekday), "actor_id": actor, "requests": requests}
+                seen["source_id"] = source
                 self.presence.append(seen)
                 self.usage.append(
                     seen | {"host_id": host, "blocked": blocked, "bytes_out": 100, "bytes_in": None}
@@ -150,7 +154,8 @@ class Company:
             }
             for (app, signal, tenant), number in self.hosts.items()
         ]
-        fill(con, "source", [{"source_id": 1, "source": "berlin-proxy"}])
+        names = {1: "berlin-proxy", 2: "works-dns"}
+        fill(con, "source", [{"source_id": n, "source": name} for n, name in names.items()])
         fill(con, "source_day", [{"day": d, "source_id": 1, "events": 1} for d in (MONDAY, end)])
         fill(con, "host", hosts)
         fill(con, "actor", self.actors)
@@ -158,8 +163,8 @@ class Company:
         fill(con, "person_department", self.stays)
         fill(con, "membership", self.members)
         fill(con, "subnet", self.subnets)
-        fill(con, "usage", [row | {"source_id": 1} for row in self.usage])
-        fill(con, "presence", [row | {"source_id": 1} for row in self.presence])
+        fill(con, "usage", self.usage)
+        fill(con, "presence", self.presence)
         publish(con, thresholds)
         return con
 
@@ -228,7 +233,7 @@ TABLES = (
     *("meta", "apps", "categories", "departments", "usage_daily", "usage_weekly"),
     *("adoption_weekly", "adoption_company", "coverage_weekly", "coverage_daily", "hosts"),
     *("tenants", "app_overlap", "hosts_unknown", "changes", "sources", "log_files", "rejects"),
-    *("vendor_facts", "unknown_queue"),
+    *("vendor_facts", "unknown_queue", "hidden_daily"),
 )
 
 
@@ -615,6 +620,117 @@ def test_silence_without_sight_is_never_abandoned() -> None:
     assert stages[8:25] == ["not visible"] * 17
     # Week 26 is the second visible week of silence and the last with regular people.
     assert stages[25:] == ["workgroup"] * 5
+
+
+def two_sources(weeks: int, silent_from: int) -> Company:
+    """Half of Sales stands behind each source, all users of Slack behind the one that ends."""
+    company = Company(weeks=weeks)
+    people = company.hire("Sales", 20)
+    company.seen(people[:12], range(weeks))
+    company.uses(people[12:], "slack", range(silent_from), source=2)
+    return company
+
+
+def test_a_silent_source_is_no_abandonment_though_the_department_stays_visible() -> None:
+    con = two_sources(30, 10).findings()
+    assert column(con, "stage")[2:] == ["division"] * 8 + ["not visible"] * 20
+    assert column(con, "regular_people")[10:] == [None] * 20
+    assert set(column(con, "since")[10:]) == {day(10)}
+    assert one(con, "SELECT count(*) FROM findings.coverage_weekly WHERE NOT visible") == (0,)
+    assert one(con, "SELECT count(*) FROM findings.changes") == (0,)
+    last = f"FROM findings.adoption_company WHERE week = '{day(29)}'"
+    told = one(con, f"SELECT covered_people, departments_visible, company_wide {last}")
+    assert told == (0, 0, True)
+
+
+def test_whom_another_source_still_sees_has_really_left_an_app() -> None:
+    company = two_sources(30, 10)
+    users = [row["actor_id"] for row in company.usage if row["day"] == day(0)]
+    company.seen(users, range(10, 30))
+    stages = column(company.findings(), "stage")
+    assert "not visible" not in stages
+    assert stages[-1] == "abandoned"
+
+
+def test_who_was_seen_by_a_source_that_still_speaks_is_not_lost_from_sight() -> None:
+    """Before the other source fell silent, the one that goes on had seen them too."""
+    company = two_sources(30, 10)
+    users = [row["actor_id"] for row in company.usage if row["day"] == day(0)]
+    company.seen(users, range(10))
+    assert column(company.findings(), "stage")[-1] == "abandoned"
+
+
+def test_a_source_that_comes_back_goes_on_where_it_was() -> None:
+    company = two_sources(24, 10)
+    users = [row["actor_id"] for row in company.usage if row["day"] == day(0)]
+    company.uses(users, "slack", range(16, 24), source=2)
+    stages = column(company.findings(), "stage")
+    assert stages[2:] == ["division"] * 8 + ["not visible"] * 6 + ["division"] * 8
+
+
+def test_without_a_headcount_a_silent_source_hides_a_department() -> None:
+    company = Company(weeks=12)
+    company.subnet("Works", None)
+    there = company.addresses("Works", 12)
+    company.seen(there[:3], range(12))
+    company.uses(there[3:], "slack", range(6), source=2)
+    con = company.findings()
+    stages = column(con, "stage", department="Works")
+    assert stages[6:] == ["not visible"] * 6
+    assert con.execute("SELECT visible FROM findings.coverage_weekly ORDER BY week").fetchall() == [
+        (week < 6,) for week in range(12)
+    ]
+
+
+def test_the_ledger_sets_those_seen_beside_those_expected() -> None:
+    company = Company(weeks=6)
+    people = company.hire("Sales", 8)
+    for week, count in enumerate((4, 6, 8, 2)):
+        company.seen(people[:count], [week], source=2)
+    company.seen(people, range(6))
+    for row in company.presence:
+        row |= {"hours": 0b110 if row["actor_id"] == people[0] else 0b1001, "unnamed": 1}
+    told = company.findings().execute(
+        "SELECT people, expected_people, headcount, clients, hours, requests, unnamed_requests"
+        " FROM findings.coverage_daily WHERE source = 'works-dns' ORDER BY day"
+    )
+    assert told.fetchall() == [
+        (4, None, 8, 4, 4, 40, 4),
+        (6, 4, 8, 6, 4, 60, 6),
+        (8, 5, 8, 8, 4, 80, 8),
+        (2, 6, 8, 2, 4, 20, 2),
+        (0, 5, 8, 0, 0, 0, 0),  # silent, and missed
+        (0, 5, 8, 0, 0, 0, 0),
+    ]
+
+
+def test_contacts_with_what_hides_names_are_counted_with_their_people() -> None:
+    con = empty_star()
+    fill(con, "source", [{"source_id": 1, "source": "berlin-proxy"}])
+    fill(con, "actor", [{"actor_id": n, "kind": "user", "key": str(n)} for n in (1, 2)])
+    fill(con, "membership", [
+        {"actor_id": n, "person_id": 9, "unit": "person", "department": "Sales"}
+        | {"valid_from": ALWAYS[0], "valid_to": ALWAYS[1]} for n in (1, 2)
+    ])  # fmt: skip
+    meaning = {"app": "icloud", "signal": "telemetry", "evidence": "embedded", "rule": "r"}
+    fill(con, "host", [{"host_id": 1, "host": "mask.icloud.com"} | meaning])
+    fill(con, "usage", [
+        {"day": MONDAY, "host_id": 1, "actor_id": n, "source_id": 1, "requests": 3, "blocked": 1}
+        for n in (1, 2)
+    ])  # fmt: skip
+    unknown = [("dns.google", 0b101), ("x.dns.google", 0b110), ("notdns.google", 1)]
+    fill(con, "unknown_usage", [
+        {"day": MONDAY, "host": host, "department": "Sales", "user_bits": bits, "address_bits": 0}
+        for host, bits in unknown
+    ])  # fmt: skip
+    derive(
+        con, load_thresholds(), meta={}, apps=APPS, categories=(),
+        endpoints=load_resolvers().endpoints,
+    )  # fmt: skip
+    assert con.execute("SELECT * EXCLUDE day FROM findings.hidden_daily").fetchall() == [
+        ("Sales", "berlin-proxy", "encrypted_dns", "Google", 3, 4, 0),
+        ("Sales", "berlin-proxy", "relay", "iCloud Private Relay", 1, 6, 2),
+    ]
 
 
 def test_a_department_may_start_in_the_dark() -> None:

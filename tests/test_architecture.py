@@ -20,6 +20,7 @@ FLOW = (
     "agent.cli",
     "agent.terminal",
     "agent.scan",
+    "agent.doctor",
     "agent.show",
     "agent.lint",
     "agent.understood",

@@ -91,8 +91,8 @@ def copied(store: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_has_an_answer_in_a_filled_store(filled: Store, name: str) -> None:
-    """The demo company has something to say on everything but blocked use of its first app."""
-    assert ask(filled, name) or name in {"app_blocked", "app_tenants", "alternatives"}
+    """The demo company has something to say on all but blocked use of its first app, and VPNs."""
+    assert ask(filled, name) or name in {"app_blocked", "app_tenants", "alternatives", "hidden"}
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -338,17 +338,73 @@ def test_downloads_hold_no_formula(start: str) -> None:
     assert row[1] == "7"
 
 
+def test_contacts_with_what_hides_names_are_shown(demo_store: Path, tmp_path: Path) -> None:
+    """Data health names the operator and how many people met it, not once per day."""
+    folder = copied(demo_store, tmp_path / "contacts")
+    with duckdb.connect(str(folder / "findings.duckdb")) as con:
+        for days in (0, 1):
+            con.execute(
+                "INSERT INTO hidden_daily SELECT max(week) + ?, 'Sales', 'berlin-proxy', 'relay',"
+                " 'iCloud Private Relay', 7, 30, 0 FROM coverage_weekly",
+                [days],
+            )
+    page = run(folder, "views/data_health.py")
+    assert not page.exception
+    assert "Who may do more than these logs show" in [head.value for head in page.subheader]
+    shown = next(table.value for table in page.dataframe if "operator" in table.value)
+    assert shown[["what", "operator", "people", "requests"]].values.tolist() == [
+        ["relay", "iCloud Private Relay", 7, 60]
+    ]
+
+
+def test_the_ledger_is_drawn_with_its_silence() -> None:
+    """A day of silence is hatched and said; others are shaded by people seen of those expected."""
+    row = {"source": "dns", "department": "Works", "people": 6, "expected_people": 8, "requests": 9}
+    row |= {"clients": 7, "expected_clients": 9}
+    nobody = {"people": 0, "expected_people": None, "source": "traffic"}
+    days = [
+        {**row, "day": date(2026, 10, 5)},
+        {**row, "day": date(2026, 10, 6), "people": 0, "requests": 0},
+        {**row, "day": date(2026, 10, 5), "source": "<b>", "expected_people": None},
+        {**row, "day": date(2026, 10, 5), **nobody},
+    ]
+    picture = charts.ledger_strip(days, DAY)
+    told = {mark["name"]: mark["itemStyle"] for mark in picture.option["series"][0]["data"]}
+    assert set(told) == {
+        "dns on 5 Oct 2026: 6 of 8 expected people.",
+        "dns on 6 Oct 2026: silent, 8 people expected.",
+        "<b> on 5 Oct 2026: 6 people.",
+        "traffic on 5 Oct 2026: 7 of 9 expected clients, nobody told apart.",
+    }
+    assert "decal" in told["dns on 6 Oct 2026: silent, 8 people expected."]
+    assert "decal" not in told["dns on 5 Oct 2026: 6 of 8 expected people."]
+    assert picture.alt.endswith("Silent on some days: dns.")
+
+
+def test_an_app_that_a_silent_source_hides_is_said_to_be(filled: Store) -> None:
+    """The department is visible, the app in it is not: the sentence names the source as cause."""
+    week = queries.weeks(filled)[0]
+    row = queries.adoption(filled, week)[0]
+    assert row["lit"] is True
+    said = text.adoption("Circle", "Works", row | {"stage": "not visible", "visible": False})
+    assert said.startswith("Circle is not visible in Works: a source that saw most of its people")
+    assert "logs saw" not in said
+
+
 def test_blind_spots_come_with_a_cure() -> None:
     """Silent sources, unplaced requests and unseen departments are said with what to do."""
     source = {
         "source": "works-dns", "has_user": False, "has_bytes": False,
         "last_seen": datetime(2026, 9, 1, tzinfo=UTC), "first_seen": None,
+        "kind": "dns", "ahead_seconds": 7200,
     }  # fmt: skip
     newer = {
         **source,
         "source": "proxy",
         "last_seen": datetime(2026, 10, 1, tzinfo=UTC),
         "has_bytes": True,
+        "kind": "proxy",
+        "ahead_seconds": 60,
     }
     place = {
         "department": "Works", "visible": False, "covered_people": 0, "headcount": 61,
@@ -360,6 +416,9 @@ def test_blind_spots_come_with_a_cure() -> None:
     words = " ".join(line for line, _ in said)
     assert "works-dns has been silent since 1 Sep 2026." in words
     assert "Works is not visible" in words
+    assert "works-dns: clients keep DNS answers, so requests are lower bounds." in words
+    assert "works-dns is 120 minutes ahead of the files it writes." in words
+    assert "proxy is" not in words
     assert "< 1\u202f% of requests" in words
 
 

@@ -90,7 +90,7 @@ def facts(store: Path) -> Facts:
 _COMPARED = {
     "meta": "SELECT * FROM f.meta WHERE key <> 'published_at'",
     "log_files": "SELECT sum(lines), sum(events), sum(rejects) FROM f.log_files",
-    "sources": "SELECT * EXCLUDE (files) FROM f.sources",
+    "sources": "SELECT * EXCLUDE (files, ahead_seconds) FROM f.sources",
     "rejects": """
         SELECT source, reason, sum(lines), arg_min(sample, sample) FROM f.rejects GROUP BY ALL
     """,
@@ -525,6 +525,49 @@ def test_a_killed_scan_loses_nothing_and_counts_nothing_twice(
         "pseudonym.key",
         "work.duckdb",
     ]
+
+
+def test_the_ledger_tells_hours_and_requests_that_name_no_host(bench: Bench) -> None:
+    line = b"%d.000 90 10.1.0.7 TCP_MISS/200 500 GET %s ann HIER_DIRECT/192.0.2.1 text/html\n"
+    monday = 1772442000  # 2 March 2026, 9 in the morning
+    asked = [
+        (0, b"http://example.com/"),
+        (60, b"http://192.0.2.80/x"),
+        (7200, b"http://intranet/"),
+    ]
+    text = b"".join(line % (monday + after, url) for after, url in asked)
+    bench.write("squid/access.log", text)
+    bench.scan()
+    with closing(
+        duckdb.connect(str(bench.folder / "store" / "findings.duckdb"), read_only=True)
+    ) as con:
+        told = con.execute(
+            "SELECT department, people, clients, headcount, hours, requests, unnamed_requests"
+            " FROM coverage_daily"
+        ).fetchall()
+        ahead = con.execute("SELECT ahead_seconds < 0 FROM sources").fetchall()
+    assert told == [("Marketing", 1, 1, 2, 2, 3, 2)]
+    assert ahead == [(True,)]
+
+
+def test_a_store_of_the_version_before_goes_on(bench: Bench, at_once: Facts) -> None:
+    lines = squid(400)
+    bench.write("squid/access.log", b"\n".join(lines[:200]) + b"\n")
+    bench.scan()
+    with closing(duckdb.connect(str(bench.folder / "store" / "work.duckdb"))) as con:
+        con.execute("ALTER TABLE presence DROP COLUMN unnamed")
+        con.execute("ALTER TABLE presence DROP COLUMN hours")
+        con.execute("UPDATE setting SET value = '2' WHERE key = 'schema'")
+    bench.write("squid/access.log", LOG, at=60)
+    bench.scan()
+    with closing(
+        duckdb.connect(str(bench.folder / "store" / "findings.duckdb"), read_only=True)
+    ) as con:
+        (told,) = con.execute(
+            "SELECT sum(requests), bool_or(hours IS NULL), bool_or(hours > 0) FROM coverage_daily"
+        ).fetchall()
+    assert told[0] == sum(row[8] for row in at_once["coverage_daily"])
+    assert told[1:] == (True, True)
 
 
 def test_one_store_takes_one_scan_at_a_time(bench: Bench, run_sundial: RunSundial) -> None:

@@ -23,8 +23,19 @@ else:
 st.subheader("What these logs cannot tell, and what to change")
 for line, cure in health.blind_spots(queries.sources(store), places, queries.placed(store, week)):
     st.markdown(f"- {text.md(line)} **{text.md(cure)}**")
+hidden = health.contacts(queries.hidden(store, week))
+if hidden:
+    st.subheader("Who may do more than these logs show")
+    st.caption("Contacts of four weeks. What went through them nobody can tell.")
+    widgets.table(hidden, health.HIDDEN)
 st.subheader("Sources")
 widgets.table(queries.sources(store), health.SOURCES)
+ledger = queries.ledger(store)
+if ledger:
+    st.subheader("What each source saw, of what it used to see")
+    widgets.draw(charts.ledger_strip(ledger, widgets.palette()), "ledger")
+    with st.expander("The ledger by source, department and day"):
+        widgets.table(ledger, health.LEDGER)
 st.subheader("Files")
 widgets.table(queries.files(store), health.FILES)
 st.subheader("Lines that could not be read")
