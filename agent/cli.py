@@ -27,7 +27,7 @@ from agent import scan as flow
 from agent import show as showing
 from agent.errors import Problem, RulesError, SundialError
 from agent.model import Format
-from agent.settings import check_zone, load_settings
+from agent.settings import ClaimSetting, check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
 
@@ -86,6 +86,16 @@ def scan(
     subnets: Annotated[
         Path | None, typer.Option(help="Subnets CSV: cidr, department, site, shared.")
     ] = None,
+    leases: Annotated[
+        list[Path] | None, typer.Option(help="DHCP leases, file or folder; repeatable.")
+    ] = None,
+    logons: Annotated[
+        list[Path] | None,
+        typer.Option(help="Log-ons (Windows, RADIUS, VPN), file or folder; repeatable."),
+    ] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="Devices CSV: hostname, mac, login of the owner.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(help="Name of a directory column, as login=sAMAccountName; repeatable."),
@@ -113,6 +123,9 @@ def scan(
         people=people or settings.people,
         people_columns={**settings.people_columns, **_pairs(column or ())},
         subnets=subnets or settings.subnets,
+        leases=_given(settings.leases, leases),
+        logons=_given(settings.logons, logons),
+        devices=devices or settings.devices,
         timezone=timezone or settings.timezone,
         format=format_name,
     )
@@ -519,6 +532,11 @@ def _run() -> int:
         talk.print(message + hint)
         return 2
     return int(code or 0)
+
+
+def _given(setting: ClaimSetting, paths: list[Path] | None) -> ClaimSetting:
+    """Return a setting with the files of the command line in place of its own."""
+    return replace(setting, files=tuple(paths)) if paths else setting
 
 
 def _formats(rules: list[Path] | None, named: str | None) -> Mapping[str, Format]:

@@ -13,11 +13,13 @@ import duckdb
 import pyarrow as pa
 
 from agent import sql
+from agent.devices import Devices, read_devices
 from agent.directory import Directory, Person, read_directory
 from agent.pseudonyms import Pseudonyms, load_key
 from agent.subnets import Subnet, Subnets, network_of, read_subnets
 
 __all__ = [
+    "Devices",
     "Directory",
     "Pseudonyms",
     "Subnets",
@@ -26,6 +28,7 @@ __all__ = [
     "network_of",
     "networks_table",
     "place",
+    "read_devices",
     "read_directory",
     "read_subnets",
     "stored_names",

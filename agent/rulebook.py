@@ -23,6 +23,8 @@ class Rules:
     """All that is known: formats by name, apps, vendors, and the numbers that judgements need."""
 
     formats: Mapping[str, Format]
+    claims: Mapping[str, Format]
+    """Formats of leases and log-ons."""
     catalogue: catalogue.Catalogue
     vendors: Vendors
     thresholds: adoption.Thresholds
@@ -50,14 +52,16 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
         if not _has(folder, "apps", "formats", "vendor_facts", "aliases.csv")
     )
     known = load(lambda: load_formats(extra))
+    folders = [folder / "formats" for folder in _holding("formats", extra)]
+    claims = load(lambda: formats.load_claim_formats(extra=folders)) if known else None
     apps = [folder for folder in extra if _has(folder, "apps", "aliases.csv")]
     book = load(lambda: catalogue.load_catalogue(extra=apps))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
     ranking = load(unknown.load_ranking)
-    if problems or not (known and book and vendors and thresholds and ranking):
+    if problems or not (known and claims and book and vendors and thresholds and ranking):
         raise RulesError(problems)
-    return Rules(known, book, vendors, thresholds, ranking)
+    return Rules(known, claims, book, vendors, thresholds, ranking)
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
@@ -91,7 +95,7 @@ def summary(rules: Rules) -> str:
 def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
-        return parse.check_samples(con, rules.formats.values())
+        return parse.check_samples(con, [*rules.formats.values(), *rules.claims.values()])
 
 
 def _has(folder: Path, *parts: str) -> bool:

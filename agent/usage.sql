@@ -247,6 +247,17 @@ FROM seen JOIN basis USING (dept) JOIN source USING (source_id)
 GROUP BY ALL
 ORDER BY ALL;
 
+INSERT INTO findings.identity_conflicts
+SELECT
+    CAST(since AS DATE),
+    CASE WHEN address IN (SELECT address FROM shared_address) THEN 'shared' ELSE 'conflict' END
+        AS reason,
+    count(DISTINCT address),
+    sum(date_diff('second', since, until)) / 3600
+FROM conflict
+GROUP BY ALL
+ORDER BY ALL;
+
 INSERT INTO findings.departments
 SELECT department, headcount, basis, first_day, last_day
 FROM basis

@@ -24,6 +24,7 @@ FLOW = (
     "agent.lint",
     "agent.draft",
     "agent.intake",
+    "agent.claims",
     "agent.reading",
     "agent.telling",
     "agent.own_rules",
@@ -46,7 +47,7 @@ CELLARS = {
         "each protocol between a capture file and a name is read by rules of its own",
     ),
     "agent.people": (
-        "directory subnets dates sheet csv_cells pseudonyms addresses",
+        "directory subnets devices dates sheet csv_cells pseudonyms addresses",
         "what an operator's files say is understood before anybody is placed",
     ),
     "agent.catalogue": (
