@@ -57,21 +57,26 @@ _DEFAULT_TRANSFORM = {
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
-    """Return every format of logs by name: the shipped ones, then those of an operator's folders.
+    """Return every format of logs by name, as ``load_all`` does, without leases and log-ons."""
+    return of_logs(load_all(extra))
+
+
+def of_logs(known: Mapping[str, Format]) -> Mapping[str, Format]:
+    """Return the formats whose lines are events."""
+    return {name: one for name, one in known.items() if one.kind not in CLAIMS}
+
+
+def of_claims(known: Mapping[str, Format]) -> Mapping[str, Format]:
+    """Return the formats whose lines tell who had an address: leases and log-ons."""
+    return {name: one for name, one in known.items() if one.kind in CLAIMS}
+
+
+def load_all(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
+    """Return every format by name: the shipped ones, then those of an operator's folders.
 
     A local format replaces the shipped one of the same name. Raises RulesError with the problems
     of all files.
     """
-    found = _load_all(extra)
-    return {name: one for name, one in found.items() if one.kind not in CLAIMS}
-
-
-def load_claim_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
-    """Return, likewise, every format of leases and log-ons."""
-    return {name: one for name, one in _load_all(extra).items() if one.kind in CLAIMS}
-
-
-def _load_all(extra: Sequence[Path]) -> Mapping[str, Format]:
     problems: list[Problem] = []
     formats: dict[str, Format] = {}
     for folder in (files("rules") / "formats", *extra):

@@ -51,17 +51,18 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
         for folder in extra
         if not _has(folder, "apps", "formats", "vendor_facts", "aliases.csv")
     )
-    known = load(lambda: load_formats(extra))
     folders = [folder / "formats" for folder in _holding("formats", extra)]
-    claims = load(lambda: formats.load_claim_formats(extra=folders)) if known else None
+    known = load(lambda: formats.load_all(folders))
     apps = [folder for folder in extra if _has(folder, "apps", "aliases.csv")]
     book = load(lambda: catalogue.load_catalogue(extra=apps))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
     ranking = load(unknown.load_ranking)
-    if problems or not (known and claims and book and vendors and thresholds and ranking):
+    if problems or not (known and book and vendors and thresholds and ranking):
         raise RulesError(problems)
-    return Rules(known, claims, book, vendors, thresholds, ranking)
+    return Rules(
+        formats.of_logs(known), formats.of_claims(known), book, vendors, thresholds, ranking
+    )
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
