@@ -18,7 +18,6 @@ bob,bob@acme.example,Sales,,2026-03-03
 bob,bob@acme.example,Legal,2026-03-04,
 eve,eve@acme.example,Finance,,
 """
-Row = tuple[int, str, int]
 
 
 class Day:
@@ -44,7 +43,7 @@ class Day:
         )
         self.write(f"logs/web-{client}-{user or 'nobody'}.log", "".join(lines))
 
-    def scan(self, settings: str = "", *, ok: bool = True) -> set[Row]:
+    def scan(self, settings: str = "", *, ok: bool = True) -> set[tuple[object, ...]]:
         """Scan, and return day of the month, department and requests of all use."""
         self.write("sundial.toml", f'{settings}\n[people]\nfile = "people.csv"\n')
         where = ["--store", self.folder / "store", "--config", self.folder / "sundial.toml"]
