@@ -42,6 +42,9 @@ app = typer.Typer(
 local_formats = typer.Typer(no_args_is_help=True, help="Formats of your own.")
 app.add_typer(local_formats, name="format")
 
+known_people = typer.Typer(no_args_is_help=True, help="Who works where.")
+app.add_typer(known_people, name="people")
+
 Store = Annotated[Path, typer.Option(help="Folder of the store.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 RulesFolders = Annotated[
@@ -419,6 +422,49 @@ def draft(
         return
     path = drafting.keep(made, into)
     talk.print(plain(f"{path}: edit it, then 'sundial check --rules {into}'."))
+
+
+@known_people.command()
+def resolve(
+    *,
+    store: Store = _STORE,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (sundial.toml): people, subnets.")
+    ] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Directory CSV: login, mail, department, from, to.")
+    ] = None,
+    subnets: Annotated[
+        Path | None, typer.Option(help="Subnets CSV: cidr, department, site, shared.")
+    ] = None,
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Place all history by today's directory and subnets, and tell what moved; read no log.
+
+    Unknown hosts keep the departments they were read with, since they are kept without persons; so
+    does a day on which an address was somebody's, since it is kept as one sum.
+
+    Example: sundial people resolve --store sundial-store --people staff.csv
+    """
+    settings = load_settings(config)
+    settings = replace(
+        settings, people=people or settings.people, subnets=subnets or settings.subnets
+    )
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    moves, problems = flow.resolve(store, settings, book)
+    for problem in problems:
+        talk.print(plain(problem))
+    if json_lines:
+        print_rows(
+            {**asdict(move), "first_day": str(move.first_day), "last_day": str(move.last_day)}
+            for move in moves
+        )
+    else:
+        write(plain(move) for move in moves)
+    talk.print(f"{len(moves) or 'No'} moves. Findings: {store / 'findings.duckdb'}.")
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -7,6 +7,8 @@ joins to events. Clear names stay in this process.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import duckdb
@@ -21,6 +23,7 @@ from agent.subnets import Subnet, Subnets, network_of, read_subnets
 __all__ = [
     "Devices",
     "Directory",
+    "Move",
     "Pseudonyms",
     "Subnets",
     "load_key",
@@ -31,6 +34,7 @@ __all__ = [
     "read_devices",
     "read_directory",
     "read_subnets",
+    "replace_people",
     "stored_names",
     "stored_subnets",
 ]
@@ -108,6 +112,36 @@ def place(
         ]
         _run(con, "subnets", incoming_subnet=_table(rows, _SUBNETS))
     _run(con, "membership", seen_network=_seen_networks(con, subnets))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Some users or addresses whose days count for another department than before."""
+
+    old: str
+    new: str
+    actors: int
+    first_day: date
+    last_day: date
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        who = "1 user or address" if self.actors == 1 else f"{self.actors} users or addresses"
+        return f"{self.old} -> {self.new}: {who}, {self.first_day} to {self.last_day}."
+
+
+def replace_people(
+    con: duckdb.DuckDBPyConnection,
+    directory: Directory | None,
+    subnets: Subnets | None,
+    pseudonyms: Pseudonyms,
+) -> list[Move]:
+    """Place everybody anew as ``place`` does, and return what moved."""
+    con.execute("CREATE OR REPLACE TEMP TABLE earlier AS FROM membership")
+    place(con, directory, subnets, pseudonyms)
+    moves = con.execute(sql.sections("people.sql")["moved"]).fetchall()
+    con.execute("DROP TABLE earlier")
+    return [Move(*move) for move in moves]
 
 
 def stored_subnets(con: duckdb.DuckDBPyConnection) -> Subnets:

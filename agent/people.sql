@@ -124,3 +124,19 @@ SELECT
     min(alias_key) OVER (PARTITION BY person_id) AS person
 FROM alias JOIN person_department AS stay USING (person_id)
 ORDER BY ALL;
+
+-- section: moved
+-- Who was seen on a day and has another department for it than before.
+WITH met AS (SELECT DISTINCT day, actor_id FROM presence),
+told AS (
+    SELECT met.day, met.actor_id,
+        coalesce(earlier.department, '(unknown)') AS old, coalesce(now.department, '(unknown)') AS new
+    FROM met
+    LEFT JOIN earlier ON earlier.actor_id = met.actor_id
+        AND met.day >= earlier.valid_from AND met.day < earlier.valid_to
+    LEFT JOIN membership AS now ON now.actor_id = met.actor_id
+        AND met.day >= now.valid_from AND met.day < now.valid_to
+)
+SELECT old, new, count(DISTINCT actor_id), min(day), max(day)
+FROM told WHERE old <> new
+GROUP BY old, new ORDER BY ALL

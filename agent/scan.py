@@ -98,6 +98,27 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
     return changes
 
 
+def resolve(
+    folder: Path, asked: Settings, rules: rulebook.Rules
+) -> tuple[list[people.Move], list[Problem]]:
+    """Place the history in a store by a directory and subnets of today; return what moved.
+
+    No log is read. Raises StoreError where there is no store, LogError for a directory that cannot
+    be used; rows of it that cannot be used are returned as problems.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    report = intake.Report()
+    who = _who(asked, folder, report)
+    with closing(store.Store(folder)) as kept:
+        kept.belongs_to(who.key.spelling("sundial"))
+        settings = recalled(asked, kept.setting("settings"))
+        with kept.transaction() as con:
+            moves = people.replace_people(con, who.directory, who.subnets, who.key)
+        kept.publish(lambda con: _derive(con, rules, settings.internal))
+    return moves, report.problems
+
+
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
     """Return the first rows of the published ``unknown_queue``.
 

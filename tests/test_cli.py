@@ -24,7 +24,7 @@ COMMANDS = [
     *("scan", "parse", "lint", "capture", "explain", "reclassify", "formats", "check"),
     *("dashboard", "demo"),
 ]
-GROUPS = {"catalogue": ["add", "unknown"], "format": ["draft"]}
+GROUPS = {"format": ["draft"], "people": ["resolve"], "catalogue": ["add", "unknown"]}
 """Commands that have commands of their own."""
 READING = ["scan", "parse", "lint", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

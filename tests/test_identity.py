@@ -211,6 +211,18 @@ def test_leases_among_the_logs_are_read_once_and_name_nobody_in_the_clear(day: D
     assert not any(name in str(kept) for name in ("10.1.0.1", "ann"))
 
 
+def test_a_corrected_directory_labels_history_anew_and_tells_what_moved(day: Day, run: Run) -> None:
+    day.write("vpn.log", vpn("Mar 02 2026 08:00:00", "ann"))
+    day.ask("2026-03-02T09:00:00Z")
+    assert day.scan(LOGONS) == {(2, "Marketing", 1)}
+    day.write("people.csv", PEOPLE.replace("Marketing", "Design"))
+    store, staff = day.folder / "store", day.folder / "people.csv"
+    told = run("people", "resolve", "--store", store, "--people", staff).stdout
+    assert told == "Marketing -> Design: 1 user or address, 2026-03-02 to 2026-03-02.\n"
+    assert day.asked("SELECT department FROM usage_daily") == [("Design",)]
+    assert run("people", "resolve", "--store", store, "--people", staff).stdout == ""
+
+
 def test_wrong_settings_are_all_named(day: Day, run: Run) -> None:
     day.ask("2026-03-02T09:00:00Z")
     day.write("bad.toml", '[leases]\nfiles = "x"\nhours = 0\n[logons]\nshared = 1\nfile = []\n')
