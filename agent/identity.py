@@ -52,14 +52,17 @@ def own_devices(con: duckdb.DuckDBPyConnection, devices: pa.Table) -> None:
         con.execute(sql.sections("identity.sql")["devices"])
 
 
-def timeline(con: duckdb.DuckDBPyConnection, terms: Terms) -> pa.Table | None:
+def any_claims(con: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether a lease or log-on was ever read."""
+    return bool(con.execute("SELECT 1 FROM claim LIMIT 1").fetchall())
+
+
+def timeline(con: duckdb.DuckDBPyConnection, terms: Terms) -> pa.Table:
     """Return address, since, until, user_key, alt_key of whoever had an address alone.
 
     Rows of one address do not overlap; until is exclusive. Conflicts and shared addresses are
-    written down beside it. None where no claim was ever read.
+    written down beside it.
     """
-    if not con.execute("SELECT 1 FROM claim LIMIT 1").fetchall():
-        return None
     values = {
         "lease_seconds": terms.lease_hours * 3600,
         "logon_seconds": terms.logon_hours * 3600,

@@ -189,6 +189,8 @@ def _held(
     if settings.devices is not None:
         report.problems += claims.owned(settings.devices, kept, who.key)
     claims.Claims(kept, settings, rules.claims, who.key, report.problems).read_all()
+    if not identity.any_claims(kept.con):
+        return None
     with kept.transaction() as con:
         # Who is one person under two spellings, a new directory may know better.
         people.place(con, who.directory, who.subnets, who.key)
