@@ -29,7 +29,7 @@ from agent import show as showing
 from agent import understood as understanding
 from agent.errors import LogError, Problem, RulesError, SundialError
 from agent.model import Format
-from agent.settings import check_zone, load_settings
+from agent.settings import ClaimSetting, check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
 
@@ -91,6 +91,16 @@ def scan(
     subnets: Annotated[
         Path | None, typer.Option(help="Subnets (CSV, XLSX): cidr, department, site, shared.")
     ] = None,
+    leases: Annotated[
+        list[Path] | None, typer.Option(help="DHCP leases, file or folder; repeatable.")
+    ] = None,
+    logons: Annotated[
+        list[Path] | None,
+        typer.Option(help="Log-ons (Windows, RADIUS, VPN), file or folder; repeatable."),
+    ] = None,
+    devices: Annotated[
+        Path | None, typer.Option(help="Devices CSV: hostname, mac, login of the owner.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(help="Name of a directory column, as login=sAMAccountName; repeatable."),
@@ -118,6 +128,9 @@ def scan(
         people=people or settings.people,
         people_columns={**settings.people_columns, **_pairs(column or ())},
         subnets=subnets or settings.subnets,
+        leases=_given(settings.leases, leases),
+        logons=_given(settings.logons, logons),
+        devices=devices or settings.devices,
         timezone=timezone or settings.timezone,
         format=format_name,
     )
@@ -481,6 +494,49 @@ def people_check(
         raise typer.Exit(1)
 
 
+@directories.command()
+def resolve(
+    *,
+    store: Store = _STORE,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (sundial.toml): people, subnets.")
+    ] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Directory CSV: login, mail, department, from, to.")
+    ] = None,
+    subnets: Annotated[
+        Path | None, typer.Option(help="Subnets CSV: cidr, department, site, shared.")
+    ] = None,
+    rules: RulesFolders = None,
+    json_lines: Json = False,
+) -> None:
+    """Place all history by today's directory and subnets, and tell what moved; read no log.
+
+    Unknown hosts keep the departments they were read with, since they are kept without persons; so
+    does a day on which an address was somebody's, since it is kept as one sum.
+
+    Example: sundial people resolve --store sundial-store --people staff.csv
+    """
+    settings = load_settings(config)
+    settings = replace(
+        settings, people=people or settings.people, subnets=subnets or settings.subnets
+    )
+    book = rulebook.load_rules(own_rules.folders(store, rules))
+    moves, problems = flow.resolve(store, settings, book)
+    for problem in problems:
+        talk.print(plain(problem))
+    if json_lines:
+        print_rows(
+            {**asdict(move), "first_day": str(move.first_day), "last_day": str(move.last_day)}
+            for move in moves
+        )
+    else:
+        write(plain(move) for move in moves)
+    talk.print(f"{len(moves) or 'No'} moves. Findings: {store / 'findings.duckdb'}.")
+    if problems:
+        raise typer.Exit(1)
+
+
 @app.command()
 def check(
     rules: RulesFolders = None,
@@ -592,6 +648,11 @@ def _run() -> int:
         talk.print(message + hint)
         return 2
     return int(code or 0)
+
+
+def _given(setting: ClaimSetting, paths: list[Path] | None) -> ClaimSetting:
+    """Return a setting with the files of the command line in place of its own."""
+    return replace(setting, files=tuple(paths)) if paths else setting
 
 
 def _formats(rules: list[Path] | None, named: str | None) -> Mapping[str, Format]:

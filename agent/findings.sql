@@ -176,6 +176,15 @@ COMMENT ON COLUMN findings.hidden_daily.people IS 'People or addresses behind th
 COMMENT ON COLUMN findings.hidden_daily.requests IS 'Requests, blocked ones included.';
 COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused.';
 
+CREATE TABLE findings.identity_conflicts (
+    day DATE, reason VARCHAR, addresses BIGINT, hours DOUBLE
+);
+COMMENT ON TABLE findings.identity_conflicts IS 'Addresses that leases or log-ons give to several people at once; what they did then is traffic of an address, and nobody''s use.';
+COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began.';
+COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: a few people; shared: so many that the address is shared.';
+COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses.';
+COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together.';
+
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
     requests BIGINT, blocked BIGINT, first_seen DATE, last_seen DATE

@@ -16,14 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import Problem, RulesError, nearest
-from agent.model import CUTS, FIELDS, TRANSFORMS, Advice, Field, Format, Pivot, Sample, Shape
+from agent.model import (
+    CLAIM_FIELDS,
+    CLAIMS,
+    CUTS,
+    FIELDS,
+    TRANSFORMS,
+    Advice,
+    Field,
+    Format,
+    Pivot,
+    Sample,
+    Shape,
+)
 
 _SHIPPED = "rules/formats"
-_KINDS = ("dns", "proxy", "firewall", "mixed")
+_KINDS = ("dns", "proxy", "firewall", "mixed", *CLAIMS)
 _EVIDENCE = ("observed", "documented")
 _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
-    "starts", "other", "wrapped", "empty", "generic", "shape", "sample", "advice",
+    "starts", "other", "wrapped", "empty", "generic", "record", "shape", "sample", "advice",
 )  # fmt: skip
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
@@ -38,10 +50,28 @@ _DEFAULT_TRANSFORM = {
     "bytes_out": "count",
     "bytes_in": "count",
     "blocked": "verdict",
+    "until": "time",
+    "lifetime": "count",
+    "ends": "verdict",
 }
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
+    """Return every format of logs by name, as ``load_all`` does, without leases and log-ons."""
+    return of_logs(load_all(extra))
+
+
+def of_logs(known: Mapping[str, Format]) -> Mapping[str, Format]:
+    """Return the formats whose lines are events."""
+    return {name: one for name, one in known.items() if one.kind not in CLAIMS}
+
+
+def of_claims(known: Mapping[str, Format]) -> Mapping[str, Format]:
+    """Return the formats whose lines tell who had an address: leases and log-ons."""
+    return {name: one for name, one in known.items() if one.kind in CLAIMS}
+
+
+def load_all(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     """Return every format by name: the shipped ones, then those of an operator's folders.
 
     A local format replaces the shipped one of the same name. Raises RulesError with the problems
@@ -90,6 +120,8 @@ class _Reader:
     where: str
     problems: list[Problem]
     found: int = field(default=0)
+    claims: bool = False
+    """Whether the lines tell who had an address."""
 
     def wrong(self, key: str, message: str) -> None:
         self.found += 1
@@ -97,6 +129,7 @@ class _Reader:
 
     def format(self, name: str, table: dict[str, Any]) -> Format | None:
         self.known(table, (*_TOP, *_SHAPE), "")
+        self.claims = table.get("kind") in CLAIMS
         cut = self.one_of(table, "cut", CUTS)
         shapes = self.tables(table, "shape") or [{}]
         base = {key: table[key] for key in _SHAPE if key in table}
@@ -119,6 +152,7 @@ class _Reader:
             wrapped=tuple(self.texts(table, "wrapped")),
             empty=("", *_texts(table.get("empty", "-"))),
             generic=bool(table.get("generic", False)),
+            record=self.pattern(table, "", "record"),
             shapes=tuple(
                 self.shape(_over(base, shape), f"shape[{number}]" if table.get("shape") else "")
                 for number, shape in enumerate(shapes, 1)
@@ -134,10 +168,14 @@ class _Reader:
     def shape(self, table: dict[str, Any], key: str) -> Shape:
         self.known(table, _SHAPE, key)
         fields = self.table(table, "fields", key)
-        self.known(fields, FIELDS, _dot(key, "fields"))
-        if "ts" not in fields and not table.get("repeats"):
+        names = CLAIM_FIELDS if self.claims else FIELDS
+        self.known(fields, names, _dot(key, "fields"))
+        if not {"ts", "until" if self.claims else "ts"} & set(fields) and not table.get("repeats"):
             self.wrong(_dot(key, "fields.ts"), "is missing: every event has a time.")
-        if "host" not in fields and "dest_ip" not in fields:
+        if self.claims:
+            if "client" not in fields:
+                self.wrong(_dot(key, "fields.client"), "is missing: a claim is to an address.")
+        elif "host" not in fields and "dest_ip" not in fields:
             self.wrong(_dot(key, "fields.host"), "is missing: an event names where it went.")
         return Shape(
             when={
@@ -153,7 +191,7 @@ class _Reader:
             fields=tuple(
                 self.field(name, spec, _dot(key, f"fields.{name}"))
                 for name, specs in fields.items()
-                if name in FIELDS
+                if name in names
                 for spec in _alternatives(specs)
             ),
         )
@@ -168,12 +206,12 @@ class _Reader:
                 str(table.get("cell", "")),
             )
 
-    def pattern(self, table: Mapping[str, Any], key: str) -> str:
-        pattern = str(table.get("pattern", ""))
+    def pattern(self, table: Mapping[str, Any], key: str, name: str = "pattern") -> str:
+        pattern = str(table.get(name, ""))
         try:
             re.compile(pattern)
         except re.error as error:
-            self.wrong(_dot(key, "pattern"), f"is no regular expression: {error}.")
+            self.wrong(_dot(key, name), f"is no regular expression: {error}.")
         return pattern
 
     def field(self, name: str, spec: object, key: str) -> Field:

@@ -176,6 +176,8 @@ class Intake:
             usual = self._usual.get(setting.name if setting else log.folder)
             found = reading.answer(self._con, log, head, self._known, usual)
         plan = replace(reading.plan(log, head, found, zone), open=forced is None)
+        if setting and setting.ahead:
+            plan = replace(plan, reading=replace(plan.reading, ahead=setting.ahead))
         if row.consumed and row.layout and row.format == plan.format.name:
             return replace(plan, reading=replace(plan.reading, columns=tuple(row.layout)))
         return plan

@@ -158,6 +158,12 @@ FIELDS = (
 )
 """What an event holds; null wherever the log does not say."""
 
+CLAIMS = ("lease", "logon")
+"""Kinds of formats whose lines tell who had an address from when on, and no event."""
+
+CLAIM_FIELDS = ("ts", "until", "lifetime", "client", "mac", "hostname", "user", "ends")
+"""What a claim to an address holds; ``lifetime`` in seconds, ``ends`` true where it is given up."""
+
 TRANSFORMS = (
     "text",
     "host",
@@ -290,6 +296,18 @@ class Format:
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
     advice: tuple[Advice, ...] = ()
+    record: str = ""
+    """A pattern of what starts a record of several lines, which are read as one; empty: no such."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that its lines may have."""
+        return CLAIM_FIELDS if self.kind in CLAIMS else FIELDS
+
+    @property
+    def proof(self) -> str:
+        """The field that shows that a line is one of this format, and no other's."""
+        return "client" if self.kind in CLAIMS else "host"
 
     def gives(self, field_name: str) -> bool:
         """Tell whether any event of this format can have a field."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from agent.cuts import Layer, Places, cut_of, text
 from agent.errors import Problem
-from agent.model import FIELDS, Field, Format
+from agent.model import CLAIMS, Field, Format
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
@@ -168,6 +168,13 @@ def looks_prefixed(head: bytes) -> bool:
     return any(pattern.match(line) for line in lines)
 
 
+def records(log_format: Format, clean: bytes | bytearray) -> bytes | bytearray:
+    """Return text with each record in one line, for a format whose records have several."""
+    if not log_format.record:
+        return clean
+    return re.sub(rb"\n(?!" + log_format.record.encode() + rb"|\Z)", b" ", clean)
+
+
 def events_sql(log_format: Format, reading: Reading, relation: str = "lines") -> str:
     """Return the SELECT that turns a relation of lines into events.
 
@@ -175,9 +182,10 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     its fields; each is computed once and only where a later layer asks for it. A line that is no
     event has no fields.
     """
-    query = _Query(log_format, reading)
-    fields = ", ".join(f"{query.field(name)} AS {name}" for name in FIELDS)
-    told = ", ".join(f"{query.told(name)} AS {name}" for name in FIELDS)
+    query, names = _Query(log_format, reading), log_format.names
+    fields = ", ".join(f"{query.field(name)} AS {name}" for name in names)
+    told = ", ".join(f"{query.told(name)} AS {name}" for name in names)
+    given = ", ".join(_early(reading.ahead) if name == "ts" else name for name in names)
     shape = query.shape()
     # What looks at all lines before it reads one would cut them all again each time.
     kept = "MATERIALIZED" if query.looks_around else ""
@@ -194,10 +202,24 @@ told AS (SELECT * REPLACE ({told}) FROM fields)
 SELECT line_no, CASE WHEN {query.other()} THEN '{OTHER}'
     WHEN shape = {_ENDLESS} THEN 'line longer than {LONGEST} bytes'
     WHEN shape = {_FOREIGN} THEN 'not a line of this format'
-    WHEN ts IS NULL THEN 'time not understood'
-    WHEN host IS NULL AND coalesce({query.field("dest_ip")}, '') = ''
-    THEN 'names no destination' END AS outcome,
-    {", ".join(FIELDS)} FROM told"""
+    {_CLAIM if log_format.kind in CLAIMS else _event(query)} END AS outcome,
+    {given} FROM told"""
+
+
+_CLAIM = """WHEN coalesce(ts, until) IS NULL THEN 'time not understood'
+    WHEN client IS NULL THEN 'names no address'
+    WHEN coalesce(mac, hostname, "user") IS NULL AND NOT coalesce(ends, false)
+    THEN 'names nobody'"""
+
+
+def _event(query: _Query) -> str:
+    return f"""WHEN ts IS NULL THEN 'time not understood'
+    WHEN host IS NULL AND coalesce({query.field("dest_ip")}, '') = '' THEN 'names no destination'"""
+
+
+def _early(seconds: int) -> str:
+    """Return the time of an event as the clock of a source should have told it."""
+    return f"ts - to_seconds({seconds}) AS ts" if seconds else "ts"
 
 
 def _strips(log_format: Format) -> bool:
@@ -465,7 +487,7 @@ def _idle_fields(log_format: Format) -> Iterator[Problem]:
         for name in sample.event
     }
     where = f"rules/formats/{log_format.name}.toml"
-    for name in FIELDS:
+    for name in log_format.names:
         if log_format.gives(name) and name not in shown and name != "ts":
             yield Problem(where, "is in no sample; add one whose event has it.", f"fields.{name}")
 
@@ -487,22 +509,28 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
     for (header, prefixed), numbers in alike.items():
         columns = first_columns(log_format, f"{header}\n".encode()) if header else ()
         reading = Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
-        lines = [log_format.samples[number].line for number in numbers]
-        table = lines_table("".join(f"{line}\n" for line in lines).encode(), 2)
+        lines = "".join(f"{log_format.samples[number].line}\n" for number in numbers)
+        table = lines_table(records(log_format, lines.encode()), 2)
         con.register("samples", table)
         sql = events_sql(log_format, reading, "samples")
         for row in con.execute(f"{sql} ORDER BY line_no").fetchall():
-            found[numbers[row[0] - 2]] = (row[1], _shown(dict(zip(FIELDS, row[2:], strict=True))))
+            found[numbers[row[0] - 2]] = (
+                row[1],
+                _shown(dict(zip(log_format.names, row[2:], strict=True))),
+            )
         con.unregister("samples")
     return [found[number] for number in range(len(log_format.samples))]
 
 
 def _shown(event: dict[str, object]) -> dict[str, object]:
     """Return an event as people write it: cleaned, its time as text, nothing that is null."""
-    if isinstance(stamp := event["ts"], datetime):
-        precision = "milliseconds" if stamp.microsecond % 1000 == 0 else "microseconds"
-        event["ts"] = f"{stamp.isoformat(timespec=precision if stamp.microsecond else 'seconds')}Z"
-    event["host"] = clean_host(event["host"]) if isinstance(event["host"], str) else None
+    for name in ("ts", "until"):
+        if isinstance(stamp := event.get(name), datetime):
+            precision = "milliseconds" if stamp.microsecond % 1000 == 0 else "microseconds"
+            precision = precision if stamp.microsecond else "seconds"
+            event[name] = f"{stamp.isoformat(timespec=precision)}Z"
+    if isinstance(host := event.get("host"), str):
+        event["host"] = clean_host(host)
     if isinstance(client := event["client"], str):
         event["client"] = clean_address(client) or client
     return {name: value for name, value in event.items() if value is not None}

@@ -7,12 +7,15 @@ joins to events. Clear names stay in this process.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from agent import sql
+from agent.devices import Devices, read_devices
 from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
 from agent.pseudonyms import Pseudonyms, load_key
 from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
@@ -20,7 +23,9 @@ from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnet
 __all__ = [
     "ALWAYS",
     "FOREVER",
+    "Devices",
     "Directory",
+    "Move",
     "Person",
     "Pseudonyms",
     "Stay",
@@ -31,8 +36,10 @@ __all__ = [
     "network_of",
     "networks_table",
     "place",
+    "read_devices",
     "read_directory",
     "read_subnets",
+    "replace_people",
     "stored_names",
     "stored_subnets",
 ]
@@ -120,6 +127,36 @@ def place(
         ]
         _run(con, "subnets", incoming_subnet=_table(rows, _SUBNETS))
     _run(con, "membership", seen_network=_seen_networks(con, subnets))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Some users or addresses whose days count for another department than before."""
+
+    old: str
+    new: str
+    actors: int
+    first_day: date
+    last_day: date
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        who = "1 user or address" if self.actors == 1 else f"{self.actors} users or addresses"
+        return f"{self.old} -> {self.new}: {who}, {self.first_day} to {self.last_day}."
+
+
+def replace_people(
+    con: duckdb.DuckDBPyConnection,
+    directory: Directory | None,
+    subnets: Subnets | None,
+    pseudonyms: Pseudonyms,
+) -> list[Move]:
+    """Place everybody anew as ``place`` does, and return what moved."""
+    con.execute("CREATE OR REPLACE TEMP TABLE earlier AS FROM membership")
+    place(con, directory, subnets, pseudonyms)
+    moves = con.execute(sql.sections("people.sql")["moved"]).fetchall()
+    con.execute("DROP TABLE earlier")
+    return [Move(*move) for move in moves]
 
 
 def stored_subnets(con: duckdb.DuckDBPyConnection) -> Subnets:

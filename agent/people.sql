@@ -44,8 +44,7 @@ INSERT INTO subnet (network, department, site, shared, people)
 SELECT network, department, site, shared, people FROM incoming_subnet;
 
 -- section: membership
-DELETE FROM membership;
-INSERT INTO membership (actor_id, person_id, unit, department, valid_from, valid_to)
+CREATE OR REPLACE TEMP TABLE placed AS
 WITH named AS (
     -- The whole spelling is better evidence than the part before the @.
     SELECT
@@ -65,7 +64,7 @@ said AS (
     FROM stated_department
     WINDOW told AS (PARTITION BY actor_id ORDER BY first_day, department)
 )
-SELECT named.actor_id, named.person_id, 'person', stay.department, stay.valid_from, stay.valid_to
+SELECT named.actor_id, named.person_id, 'person' AS unit, stay.department, stay.valid_from, stay.valid_to
 FROM named JOIN person_department AS stay USING (person_id)
 UNION ALL
 -- The log's own word places a user whom the directory does not know, before any address does.
@@ -96,6 +95,29 @@ FROM actor JOIN said USING (actor_id) LEFT JOIN seen_network USING (network)
 WHERE actor.kind = 'address' AND said.valid_from < said.valid_to
     AND NOT coalesce(seen_network.shared OR seen_network.department IS NOT NULL, false);
 
+-- Where many were logged on at once, an address is shared from the first such day to the last.
+DELETE FROM membership;
+INSERT INTO membership (actor_id, person_id, unit, department, valid_from, valid_to)
+WITH crowd AS (
+    SELECT actor_id, valid_from AS first_day, valid_to AS behind, seen_network.department
+    FROM shared_address JOIN actor ON actor.key = shared_address.address
+    LEFT JOIN seen_network USING (network)
+    WHERE actor.kind = 'address'
+),
+around AS (
+    SELECT actor_id, DATE '0001-01-01' AS since, first_day AS until FROM crowd
+    UNION ALL SELECT actor_id, behind, DATE '9999-12-31' FROM crowd
+)
+FROM placed ANTI JOIN crowd USING (actor_id)
+UNION ALL
+SELECT actor_id, person_id, unit, department,
+    greatest(valid_from, since), least(valid_to, until)
+FROM placed JOIN around USING (actor_id)
+WHERE greatest(valid_from, since) < least(valid_to, until)
+UNION ALL
+SELECT actor_id, NULL, 'shared', coalesce(department, '(unknown)'), first_day, behind FROM crowd;
+DROP TABLE placed;
+
 -- section: stored_names
 -- The days on which somebody belongs nowhere are told too, so that no address places a guest.
 WITH gap AS (
@@ -122,3 +144,19 @@ SELECT
     min(alias_key) OVER (PARTITION BY person_id) AS person
 FROM alias JOIN stay USING (person_id)
 ORDER BY ALL;
+
+-- section: moved
+-- Who was seen on a day and has another department for it than before.
+WITH met AS (SELECT DISTINCT day, actor_id FROM presence),
+told AS (
+    SELECT met.day, met.actor_id,
+        coalesce(earlier.department, '(unknown)') AS old, coalesce(now.department, '(unknown)') AS new
+    FROM met
+    LEFT JOIN earlier ON earlier.actor_id = met.actor_id
+        AND met.day >= earlier.valid_from AND met.day < earlier.valid_to
+    LEFT JOIN membership AS now ON now.actor_id = met.actor_id
+        AND met.day >= now.valid_from AND met.day < now.valid_to
+)
+SELECT old, new, count(DISTINCT actor_id), min(day), max(day)
+FROM told WHERE old <> new
+GROUP BY old, new ORDER BY ALL

@@ -116,6 +116,10 @@ class Pseudonyms:
         """Return the key of an address; all spellings of one address have the same key."""
         return self._digest("address", str(parse_address(text) or text.strip().casefold()))
 
+    def device(self, text: str) -> str:
+        """Return the key of a device, by hardware address or host name in its one spelling."""
+        return self._digest("device", text)
+
     def _digest(self, kind: str, text: str) -> str:
         message = f"{kind}\0{text}".encode("utf-8", "surrogatepass")
         return hmac.digest(self.key, message, "sha256").hex()[:_KEY_CHARACTERS]

@@ -187,6 +187,7 @@ def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.T
     """Return what counts how a format takes some lines."""
 
     def attempt(candidate: Format, text: bytes) -> detect.Tally:
+        text = bytes(parse.records(candidate, text))
         counts, line, named = [0, 0, 0, 0], 1, set[int]()
         start = replace(
             reading,
@@ -200,8 +201,8 @@ def _attempt(con: duckdb.DuckDBPyConnection, reading: parse.Reading) -> detect.T
                 "SELECT count(*) FILTER (outcome IS NULL OR shown), count(*) FILTER (shown), "
                 f"count(*) FILTER (outcome = '{parse.OTHER}' AND NOT shown), "
                 f"count(*) FILTER (outcome <> '{parse.OTHER}'), list(line_no) FILTER (shown) "
-                f"FROM (SELECT line_no, outcome, host IS NOT NULL AND coalesce(outcome, '') IN "
-                f"('', '{parse.OTHER}') AS shown "
+                f"FROM (SELECT line_no, outcome, {candidate.proof} IS NOT NULL "
+                f"AND coalesce(outcome, '') IN ('', '{parse.OTHER}') AS shown "
                 f"FROM ({parse.events_sql(candidate, then, 'tried')}))"
             ).fetchall()[0]
             counts = [a + b for a, b in zip(counts, found[:-1], strict=True)]

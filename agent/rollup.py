@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -34,8 +35,9 @@ CREATE OR REPLACE TABLE stated (actor INTEGER, department VARCHAR, first_day DAT
 """
 _MEANINGS = """
 CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER);
-CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER);
+CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER, place INTEGER);
 CREATE OR REPLACE TABLE users (raw VARCHAR, actor INTEGER);
+CREATE OR REPLACE TABLE holders (raw INTEGER, actor INTEGER);
 """
 
 
@@ -109,23 +111,29 @@ class Naming:
 class Rollup:
     """Gathers the events of many log files until they are taken as one batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of people comes in three tables
         self,
         con: duckdb.DuckDBPyConnection,
         naming: Naming,
         stays: pa.Table,
         networks: pa.Table,
         timezone: str = "UTC",
+        *,
+        holdings: pa.Table | None = None,
     ) -> None:
-        """Prepare tables in ``con``; ``timezone`` is where the company's days begin."""
+        """Prepare tables in ``con``; ``timezone`` is where the company's days begin.
+
+        ``holdings`` say who had an address when, as ``identity.timeline`` gives them: an event that
+        names no user is theirs.
+        """
         self._con = con
         self._naming = naming
         self._day = "CAST(ts AS DATE)"
         if timezone != "UTC":
             zone = timezone.replace("'", "''")
             self._day = f"CAST(timezone('{zone}', timezone('UTC', ts)) AS DATE)"
-        self._naming = naming
-        self._numbers = _Numbers(naming)
+        self._holdings = _Holdings(con, holdings) if holdings else None
+        self._numbers = _Numbers(naming, self._holdings)
         con.register("stays", stays)
         con.register("networks", networks)
         run(con, _TABLES)
@@ -160,6 +168,8 @@ class Rollup:
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
+        if self._holdings:
+            self._learn("holders", "holder", self._numbers.holders)
         placed = run(self._con, _SQL["place"], {"source": source, "tail": tail})
         self.held += placed
         if departments and tail is None:  # half a word at the end of a file names no department
@@ -168,7 +178,14 @@ class Rollup:
 
     def _gather(self, events: str, department: str) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
-        run(self._con, _SQL["gather"].format(day=self._day, events=events, department=department))
+        holder = "CAST(NULL AS INTEGER)"
+        if self._holdings:
+            # Who had an address is a matter of seconds, so it is asked before anything is grouped.
+            run(self._con, f"CREATE OR REPLACE TEMP TABLE told AS {events}")
+            self._learn("clients", "client", self._numbers.clients, "told")
+            events, holder = _SQL["held"], "holder"
+        given = {"day": self._day, "events": events, "department": department, "holder": holder}
+        run(self._con, _SQL["gather"].format(**given))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size in self._con.sql(
             _SQL["outcomes"]
@@ -212,23 +229,48 @@ class Rollup:
         self.held = 0
         if self._numbers.learned > _REMEMBERED:
             # A flood of names must not fill memory; what is still in use is soon learned again.
-            self._numbers = _Numbers(self._naming)
+            self._numbers = _Numbers(self._naming, self._holdings)
             run(self._con, _MEANINGS)
         return Batch(**tables)
 
-    def _learn(self, table: str, column: str, number: Callable[[Sequence[str]], pa.Table]) -> None:
-        """Give numbers to the texts of a column that were not met before."""
-        new = self._con.sql(_SQL["new"].format(table=table, column=column)).to_arrow_table()
+    def _learn(
+        self,
+        table: str,
+        column: str,
+        number: Callable[[Sequence[Any]], pa.Table],
+        met: str = "piece",
+    ) -> None:
+        """Give numbers to the texts of a column of table ``met`` that were not met before."""
+        new = self._con.sql(_SQL["new"].format(table=table, column=column, met=met))
+        new = new.to_arrow_table()
         if new.num_rows:
             self._con.register("learned", number(new.column("raw").to_pylist()))
             run(self._con, f"INSERT INTO {table} SELECT * FROM learned")
 
 
+class _Holdings:
+    """Who had which address when, as table ``held`` of numbers, and what the numbers mean."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, holdings: pa.Table) -> None:
+        con.register("holdings", holdings)
+        run(con, _SQL["holdings"])
+        con.unregister("holdings")
+        self.places: dict[str, int] = dict(con.execute("FROM held_place").fetchall())
+        """Key of an address to its number."""
+        self.holders: dict[int, tuple[str, str | None]] = {
+            number: (key, alt_key)
+            for number, key, alt_key in con.execute("FROM held_by").fetchall()
+        }
+        """Number of a person to the keys of the user."""
+
+
 class _Numbers:
     """Gives each distinct host, actor and network a number, and says what it is."""
 
-    def __init__(self, naming: Naming) -> None:
+    def __init__(self, naming: Naming, holdings: _Holdings | None = None) -> None:
         self._naming = naming
+        self._held = holdings.places if holdings else {}
+        self._holders = holdings.holders if holdings else {}
         self._known: dict[str, tuple[int, Match]] = {}
         self._folds: dict[str, int] = {}
         self._floods: dict[str, int] = {}
@@ -243,14 +285,21 @@ class _Numbers:
         return _table(raw=(pa.string(), raw), thing=(pa.int32(), [self._thing(t) for t in raw]))
 
     def clients(self, raw: Sequence[str]) -> pa.Table:
-        """Return raw, actor and network for clients."""
+        """Return raw, actor, network and number among the addresses that were held, for clients."""
         self.learned += len(raw)
         found = [self._naming.client(text) for text in raw]
         return _table(
             raw=(pa.string(), raw),
             actor=(pa.int32(), [self._actor(key) for key, _ in found]),
             network=(pa.int32(), [self._place(network) for _, network in found]),
+            place=(pa.int32(), [self._held.get(key) for key, _ in found]),
         )
+
+    def holders(self, raw: Sequence[int]) -> pa.Table:
+        """Return raw and actor for people who had an address."""
+        found = [self._holders[number] for number in raw]
+        actors = [self._actor(key, alt_key, is_user=True) for key, alt_key in found]
+        return _table(raw=(pa.int32(), raw), actor=(pa.int32(), actors))
 
     def users(self, raw: Sequence[str]) -> pa.Table:
         """Return raw and actor for users."""

@@ -14,9 +14,29 @@ SELECT
     max(ts) AS last_seen,
     CAST(bit_or(1 << date_part('hour', ts)) AS INTEGER) AS hours,
     min(line_no) AS first_line,
-    {department} AS department
+    {department} AS department,
+    {holder} AS holder
 FROM ({events}) AS event
 GROUP BY ALL;
+
+-- section: holdings
+CREATE OR REPLACE TABLE held_place AS
+SELECT address, CAST(row_number() OVER () AS INTEGER) AS place FROM (SELECT DISTINCT address FROM holdings);
+CREATE OR REPLACE TABLE held_by AS
+SELECT CAST(row_number() OVER () AS INTEGER) AS holder, user_key, nullif(min(alt_key), '') AS alt_key
+FROM holdings GROUP BY user_key;
+CREATE OR REPLACE TABLE held AS
+SELECT place, since, until, holder
+FROM holdings JOIN held_place USING (address) JOIN held_by USING (user_key);
+
+-- section: held
+SELECT event.*, CASE WHEN event.ts < held.until THEN held.holder END AS holder
+FROM (
+    SELECT told.*, CASE WHEN "user" IS NULL AND outcome IS NULL THEN clients.place END AS place
+    FROM told LEFT JOIN clients ON clients.raw = told.client
+) AS event
+ASOF LEFT JOIN held ON held.place = event.place AND event.ts >= held.since
+
 
 -- section: rejected
 -- Lines that one format rejects may be of another device that writes to the same file; so may lines
@@ -46,20 +66,21 @@ SELECT
 FROM piece GROUP BY outcome;
 
 -- section: new
-SELECT DISTINCT "{column}" AS raw FROM piece
-ANTI JOIN {table} AS known ON known.raw = piece."{column}"
+SELECT DISTINCT "{column}" AS raw FROM {met} AS met
+ANTI JOIN {table} AS known ON known.raw = met."{column}"
 WHERE outcome IS NULL AND "{column}" IS NOT NULL;
 
 -- section: place
 INSERT INTO placed
 SELECT
     day, $source, $tail,
-    coalesce(users.actor, clients.actor, 0) AS actor,
+    coalesce(users.actor, holders.actor, clients.actor, 0) AS actor,
     coalesce(clients.network, -1) AS network,
     coalesce(names.thing, 0) AS thing,
     requests, blocked, bytes_out, bytes_in, first_seen, last_seen, hours
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"
+LEFT JOIN holders ON holders.raw = piece.holder
 LEFT JOIN clients ON clients.raw = piece.client
 LEFT JOIN names ON names.raw = piece.host
 WHERE outcome IS NULL;
@@ -67,13 +88,14 @@ WHERE outcome IS NULL;
 -- section: stated
 -- What a log says of somebody's department. A cell with a mail address is a person and no department.
 INSERT INTO stated
-SELECT coalesce(users.actor, clients.actor), trim(department), min(day)
+SELECT coalesce(users.actor, holders.actor, clients.actor), trim(department), min(day)
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"
+LEFT JOIN holders ON holders.raw = piece.holder
 LEFT JOIN clients ON clients.raw = piece.client
 WHERE outcome IS NULL AND strlen(trim(department)) BETWEEN 1 AND 100
     AND NOT contains(department, '@') AND NOT regexp_matches(department, '\p{C}')
-    AND coalesce(users.actor, clients.actor) IS NOT NULL
+    AND coalesce(users.actor, holders.actor, clients.actor) IS NOT NULL
 GROUP BY ALL;
 
 -- section: usage

@@ -23,6 +23,8 @@ class Rules:
     """All that is known: formats by name, apps, vendors, and the numbers that judgements need."""
 
     formats: Mapping[str, Format]
+    claims: Mapping[str, Format]
+    """Formats of leases and log-ons."""
     catalogue: catalogue.Catalogue
     vendors: Vendors
     thresholds: adoption.Thresholds
@@ -49,7 +51,8 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
         for folder in extra
         if not _has(folder, "apps", "formats", "vendor_facts", "aliases.csv")
     )
-    known = load(lambda: load_formats(extra))
+    folders = [folder / "formats" for folder in _holding("formats", extra)]
+    known = load(lambda: formats.load_all(folders))
     apps = [folder for folder in extra if _has(folder, "apps", "aliases.csv")]
     book = load(lambda: catalogue.load_catalogue(extra=apps))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
@@ -57,7 +60,9 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     ranking = load(unknown.load_ranking)
     if problems or not (known and book and vendors and thresholds and ranking):
         raise RulesError(problems)
-    return Rules(known, book, vendors, thresholds, ranking)
+    return Rules(
+        formats.of_logs(known), formats.of_claims(known), book, vendors, thresholds, ranking
+    )
 
 
 def load_formats(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
@@ -91,7 +96,7 @@ def summary(rules: Rules) -> str:
 def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
-        return parse.check_samples(con, rules.formats.values())
+        return parse.check_samples(con, [*rules.formats.values(), *rules.claims.values()])
 
 
 def _has(folder: Path, *parts: str) -> bool:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from agent import (
     adoption,
     capture,
+    claims,
     files,
+    identity,
     intake,
     parse,
     people,
@@ -61,11 +64,12 @@ def scan(
     with closing(store.Store(folder)) as kept:
         kept.belongs_to(who.key.spelling("sundial"))
         settings = _settled(kept, asked, rules)
-        logs = _find(paths, report)
+        logs = _find(paths, settings, report)
+        held = _held(kept, settings, rules, who, report)
         with closing(reading.connect(kept.spill)) as con:
             intake.Intake(
                 con,
-                rolled=_rollup(con, kept, settings, rules, who),
+                rolled=_rollup(con, kept, settings, rules, who=who, held=held),
                 kept=kept,
                 known=rules.formats,
                 settings=settings,
@@ -92,6 +96,27 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         internal = recalled(Settings(), kept.setting("settings")).internal
         kept.publish(lambda con: _derive(con, rules, internal))
     return changes
+
+
+def resolve(
+    folder: Path, asked: Settings, rules: rulebook.Rules
+) -> tuple[list[people.Move], list[Problem]]:
+    """Place the history in a store by a directory and subnets of today; return what moved.
+
+    No log is read. Raises StoreError where there is no store, LogError for a directory that cannot
+    be used; rows of it that cannot be used are returned as problems.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    report = intake.Report()
+    who = _who(asked, folder, report)
+    with closing(store.Store(folder)) as kept:
+        kept.belongs_to(who.key.spelling("sundial"))
+        settings = recalled(asked, kept.setting("settings"))
+        with kept.transaction() as con:
+            moves = people.replace_people(con, who.directory, who.subnets, who.key)
+        kept.publish(lambda con: _derive(con, rules, settings.internal))
+    return moves, report.problems
 
 
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -155,22 +180,49 @@ def _settled(kept: store.Store, asked: Settings, rules: rulebook.Rules) -> Setti
     return settings
 
 
-def _find(paths: Sequence[Path], report: intake.Report) -> list[files.LogFile]:
-    found: list[files.LogFile] = []
-    for path in paths:
-        met, before = len(report.problems), len(found)
-        found += files.find([path], report.problems)
-        if len(found) == before and len(report.problems) == met:
-            report.problems.append(Problem(str(path), "holds no file to read."))
-    return found
-
-
-def _rollup(
-    con: duckdb.DuckDBPyConnection,
+def _held(
     kept: store.Store,
     settings: Settings,
     rules: rulebook.Rules,
     who: _Who,
+    report: intake.Report,
+) -> pa.Table | None:
+    """Read leases and log-ons, and return who had which address when; None where none was given."""
+    if settings.devices is not None:
+        report.problems += claims.owned(settings.devices, kept, who.key)
+    claims.Claims(kept, settings, rules.claims, who.key, report.problems).read_all()
+    if not identity.any_claims(kept.con):
+        return None
+    with kept.transaction() as con:
+        # Who is one person under two spellings, a new directory may know better.
+        people.place(con, who.directory, who.subnets, who.key)
+        return identity.timeline(con, claims.terms(settings))
+
+
+def _find(paths: Sequence[Path], settings: Settings, report: intake.Report) -> list[files.LogFile]:
+    """Return the logs below some paths; leases and log-ons that lie there are none."""
+    others = {
+        log.path.resolve()
+        for log in files.find([*settings.leases.files, *settings.logons.files], [])
+    }
+    found: list[files.LogFile] = []
+    for path in paths:
+        met = len(report.problems)
+        below = list(files.find([path], report.problems))
+        found += [log for log in below if log.path.resolve() not in others]
+        if not below and len(report.problems) == met:
+            report.problems.append(Problem(str(path), "holds no file to read."))
+    return found
+
+
+def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
+    con: duckdb.DuckDBPyConnection,
+    kept: store.Store,
+    settings: Settings,
+    rules: rulebook.Rules,
+    *,
+    who: _Who,
+    held: pa.Table | None,
 ) -> rollup.Rollup:
     """Prepare the grouping with what is known of people, now or from an earlier scan."""
     known = people.stored_subnets(kept.con) if who.subnets is None else who.subnets
@@ -200,7 +252,9 @@ def _rollup(
         user=who.key.user,
         client=client,
     )
-    return rollup.Rollup(con, naming, names, people.networks_table(known), settings.days)
+    return rollup.Rollup(
+        con, naming, names, people.networks_table(known), settings.days, holdings=held
+    )
 
 
 def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:

@@ -88,3 +88,25 @@ CREATE TABLE IF NOT EXISTS stated_department (
 );
 
 CREATE TABLE IF NOT EXISTS setting (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+
+-- Who had an address when, as leases and log-ons say it; addresses, devices and users are pseudonyms,
+-- and empty where a line names none. An end that nobody told is NULL.
+CREATE TABLE IF NOT EXISTS claim (
+    kind VARCHAR NOT NULL, source VARCHAR NOT NULL, address VARCHAR NOT NULL, ts TIMESTAMP NOT NULL,
+    until TIMESTAMP, mac VARCHAR NOT NULL, hostname VARCHAR NOT NULL, user_key VARCHAR NOT NULL,
+    alt_key VARCHAR NOT NULL, ends BOOLEAN NOT NULL, line BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS claim_file (
+    path VARCHAR PRIMARY KEY, size BIGINT NOT NULL, modified TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS device (
+    device_key VARCHAR PRIMARY KEY, user_key VARCHAR NOT NULL, alt_key VARCHAR NOT NULL
+);
+
+-- Addresses that several people had at once, and those that many share.
+CREATE TABLE IF NOT EXISTS conflict (
+    address VARCHAR NOT NULL, since TIMESTAMP NOT NULL, until TIMESTAMP NOT NULL, people BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS shared_address (
+    address VARCHAR PRIMARY KEY, valid_from DATE NOT NULL, valid_to DATE NOT NULL
+);

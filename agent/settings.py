@@ -27,6 +27,16 @@ class SourceSetting:
     """A shell pattern for file names below the scanned folder."""
     timezone: str | None = None
     format: str | None = None
+    ahead: int = 0
+    """Seconds that its clock is ahead of the others; below 0 where it is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSetting:
+    """Where leases or log-ons are, and how long one is believed whose end nobody tells."""
+
+    files: tuple[Path, ...] = ()
+    hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,12 @@ class Settings:
     """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
     people_level: int | None = None
     """How far down the tree departments are told apart, 1 for the top; None for all the way."""
+    leases: ClaimSetting = ClaimSetting()
+    logons: ClaimSetting = ClaimSetting()
+    devices: Path | None = None
+    """Whose device is whose."""
+    many: int | None = None
+    """People logged on at one address at once from which it is shared."""
 
     @property
     def days(self) -> str:
@@ -53,10 +69,13 @@ class Settings:
         return self.timezone or "UTC"
 
 
+_HOURS = 24 * 366
 _SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_TOP = ("timezone", "internal", "people", "subnets", "source")
+_TOP = ("timezone", "internal", "people", "subnets", "leases", "logons", "source")
 _PEOPLE = ("file", "columns", "level")
-_SOURCE = ("match", "timezone", "format")
+_LEASES = ("files", "hours", "devices")
+_LOGONS = ("files", "hours", "shared")
+_SOURCE = ("match", "timezone", "format", "ahead")
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -85,7 +104,13 @@ def check_zone(name: str, where: str, key: str | None = None) -> None:
 def remembered(settings: Settings) -> str:
     """Return what a store keeps for later scans: how times and sources are read."""
     sources = [asdict(source) for source in settings.sources]
-    kept = {"timezone": settings.timezone, "sources": sources, "internal": settings.internal}
+    kept = {
+        "timezone": settings.timezone,
+        "sources": sources,
+        "internal": settings.internal,
+        "hours": [settings.leases.hours, settings.logons.hours],
+        "many": settings.many,
+    }
     return json.dumps(kept)
 
 
@@ -93,11 +118,15 @@ def recalled(settings: Settings, text: str | None) -> Settings:
     """Fill in what a scan was not told with what an earlier one was."""
     kept = json.loads(text or "{}")
     sources = tuple(SourceSetting(**source) for source in kept.get("sources", ()))
+    hours = kept.get("hours", (None, None))
     return replace(
         settings,
         timezone=settings.timezone or kept.get("timezone"),
         sources=settings.sources or sources,
         internal=settings.internal or tuple(kept.get("internal", ())),
+        leases=replace(settings.leases, hours=settings.leases.hours or hours[0]),
+        logons=replace(settings.logons, hours=settings.logons.hours or hours[1]),
+        many=settings.many or kept.get("many"),
     )
 
 
@@ -115,11 +144,18 @@ class _Reader:
         people, subnets = self._table(table, "people"), self._table(table, "subnets")
         self._known(people, _PEOPLE, "people")
         self._known(subnets, ("file",), "subnets")
+        leases, logons = self._table(table, "leases"), self._table(table, "logons")
+        self._known(leases, _LEASES, "leases")
+        self._known(logons, _LOGONS, "logons")
         made = Settings(
             people=self._file(people),
             people_columns=dict(self._table(people, "columns")),
             people_level=self._level(people.get("level")),
             subnets=self._file(subnets),
+            leases=self._claims(leases, "leases"),
+            logons=self._claims(logons, "logons"),
+            devices=self._file(leases, "devices"),
+            many=self._whole(logons, "shared", "logons", least=2),
             sources=tuple(
                 self._source(name, source) for name, source in self._table(table, "source").items()
             ),
@@ -142,7 +178,26 @@ class _Reader:
             str(table.get("match", "")),
             self._zone(table, "timezone", key),
             table.get("format"),
+            self._whole(table, "ahead", key, least=-86400) or 0,
         )
+
+    def _claims(self, table: Mapping[str, Any], key: str) -> ClaimSetting:
+        files = table.get("files", [])
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            self._wrong(f"{key}.files", 'is not a list of files or folders, as ["dhcp"].')
+            files = []
+        hours = table.get("hours")
+        if hours is not None and not (isinstance(hours, int | float) and 0 < hours < _HOURS):
+            self._wrong(f"{key}.hours", "is not a number of hours above 0.")
+            hours = None
+        return ClaimSetting(tuple(self._path.parent / file for file in files), hours)
+
+    def _whole(self, table: Mapping[str, Any], name: str, key: str, *, least: int) -> int | None:
+        value = table.get(name)
+        if value is None or (isinstance(value, int) and value >= least):
+            return value
+        self._wrong(f"{key}.{name}", f"is not a whole number from {least} up.")
+        return None
 
     def _table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         value = table.get(key, {})
@@ -163,8 +218,8 @@ class _Reader:
         self._wrong("people.level", "is no number of levels; write 1 for the top of the tree.")
         return None
 
-    def _file(self, table: Mapping[str, Any]) -> Path | None:
-        value = table.get("file")
+    def _file(self, table: Mapping[str, Any], key: str = "file") -> Path | None:
+        value = table.get(key)
         return None if value is None else self._path.parent / str(value)
 
     def _zone(self, table: Mapping[str, Any], key: str, prefix: str = "") -> str | None:

@@ -164,7 +164,7 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if "claimed" not in self._tables():  # a store from before history told what it claims
+        if not {"claimed", "claim"} <= self._tables():  # a store of an earlier Sundial
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 

@@ -25,6 +25,8 @@ class Reading:
     """True where a relay's syslog prefix stands before each line."""
     columns: tuple[str, ...] = ()
     """Names that a header line gave; empty for a format without one."""
+    ahead: int = 0
+    """Seconds that the clock of its source is ahead."""
     places: Places = field(default_factory=dict)
     """Where to look for the keys of ``key=value`` pairs."""
 
@@ -292,4 +294,7 @@ TYPE = {
     "bytes_out": "BIGINT",
     "bytes_in": "BIGINT",
     "blocked": "BOOLEAN",
+    "until": "TIMESTAMP",
+    "lifetime": "BIGINT",
+    "ends": "BOOLEAN",
 }

@@ -366,6 +366,17 @@ LEFT JOIN department_week ON department_week.dept = expecting.dept AND week = mo
 WHERE requests IS NOT NULL OR habit
 ORDER BY ALL;
 
+INSERT INTO findings.identity_conflicts
+SELECT
+    CAST(since AS DATE),
+    CASE WHEN address IN (SELECT address FROM shared_address) THEN 'shared' ELSE 'conflict' END
+        AS reason,
+    count(DISTINCT address),
+    sum(date_diff('second', since, until)) / 3600
+FROM conflict
+GROUP BY ALL
+ORDER BY ALL;
+
 INSERT INTO findings.departments
 SELECT department, headcount, basis, first_day, last_day
 FROM basis

@@ -26,6 +26,7 @@ FLOW = (
     "agent.understood",
     "agent.draft",
     "agent.intake",
+    "agent.claims",
     "agent.reading",
     "agent.telling",
     "agent.own_rules",
@@ -48,7 +49,10 @@ CELLARS = {
         "each protocol between a capture file and a name is read by rules of its own",
     ),
     "agent.people": (
-        "directory exports units subnets dates sheet workbook ldif csv_cells pseudonyms addresses",
+        (
+            "directory exports units subnets devices dates sheet workbook ldif csv_cells "
+            "pseudonyms addresses"
+        ),
         "what an operator's files say is understood before anybody is placed",
     ),
     "agent.catalogue": (

@@ -15,7 +15,7 @@ import pytest
 
 from agent import formats, parse, transforms
 from agent.entries import APP_KEYS
-from agent.model import CUTS, FIELDS, TRANSFORMS, Signal
+from agent.model import CLAIM_FIELDS, CUTS, FIELDS, TRANSFORMS, Signal
 from agent.thresholds import Thresholds
 from tests.screenshots import SHOWN, picture_name
 
@@ -37,7 +37,7 @@ FORMAT_SAYS = {
     "kinds": formats._KINDS,
     "evidence": formats._EVIDENCE,
     "cuts": CUTS,
-    "fields": FIELDS,
+    "fields": (*FIELDS, *CLAIM_FIELDS),
     "transforms": TRANSFORMS,
 }
 """What the code accepts, under headings that a failure shows."""

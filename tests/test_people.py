@@ -37,6 +37,7 @@ CREATE TABLE subnet(network VARCHAR, department VARCHAR, site VARCHAR, shared BO
 CREATE TABLE membership(actor_id INTEGER, person_id INTEGER, unit VARCHAR, department VARCHAR,
                         valid_from DATE, valid_to DATE);
 CREATE TABLE stated_department(actor_id INTEGER, department VARCHAR, first_day DATE);
+CREATE TABLE shared_address(address VARCHAR, valid_from DATE, valid_to DATE);
 """
 
 

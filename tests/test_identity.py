@@ -1,0 +1,235 @@
+"""Who was behind an address at that second: an oracle of small days whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from agent import formats, parse
+from tests.conftest import Run
+
+CLAIMS = formats.of_claims(formats.load_all())
+PEOPLE = """login,mail,department,from,to
+ann,ann@acme.example,Marketing,,
+bob,bob@acme.example,Sales,,2026-03-03
+bob,bob@acme.example,Legal,2026-03-04,
+eve,eve@acme.example,Finance,,
+"""
+
+
+class Day:
+    """A folder with a directory, logs of one address, and whatever tells whose it was."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder, self._run = folder, run
+        self.write("people.csv", PEOPLE)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file below the folder."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def ask(self, *moments: str, client: str = "10.1.0.1", user: str = "") -> None:
+        """Write a log in which an address asks for an app at each moment."""
+        names = f'"username":"{user}",' if user else ""
+        lines = (
+            f'{{"ts":"{moment}","id.orig_h":"{client}","id.resp_h":"192.0.2.1","trans_depth":1,'
+            f'{names}"host":"app.slack.com","request_body_len":1,"response_body_len":1}}\n'
+            for moment in moments
+        )
+        self.write(f"logs/web-{client}-{user or 'nobody'}.log", "".join(lines))
+
+    def scan(self, settings: str = "", *, ok: bool = True) -> set[tuple[object, ...]]:
+        """Scan, and return day of the month, department and requests of all use."""
+        self.write("sundial.toml", f'{settings}\n[people]\nfile = "people.csv"\n')
+        where = ["--store", self.folder / "store", "--config", self.folder / "sundial.toml"]
+        self._run("scan", self.folder / "logs", *where, ok=ok)
+        return set(self.asked("SELECT day(day), department, requests FROM usage_daily"))
+
+    def asked(self, question: str) -> list[tuple[object, ...]]:
+        """Ask the published findings."""
+        with duckdb.connect(str(self.folder / "store/findings.duckdb"), read_only=True) as con:
+            return con.execute(question).fetchall()
+
+
+@pytest.fixture
+def day(tmp_path: Path, run: Run) -> Day:
+    return Day(tmp_path, run)
+
+
+def vpn(moment: str, user: str, *, client: str = "10.1.0.1", ends: bool = False) -> str:
+    """One line of an ASA: a user gets an address, or gives it back."""
+    code, verb = ("746013", "Delete") if ends else ("746012", "Add")
+    said = f"user-identity: {verb} IP-User mapping {client} - ACME\\{user} Succeeded - VPN"
+    return f"{moment} fw : %ASA-5-{code}: {said}\n"
+
+
+def kea(address: str, mac: str, begins: int, seconds: int) -> str:
+    """One line of Kea's journal."""
+    return f"{address},{mac},,{seconds},{begins + seconds},1,0,0,,0,,0\n"
+
+
+KEA = (
+    "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,"
+    "user_context,pool_id\n"
+)
+NOON = 1772452800  # 2026-03-02 12:00:00 UTC
+LOGONS = '[logons]\nfiles = ["vpn.log"]\n'
+LEASES = '[leases]\nfiles = ["kea.csv"]\ndevices = "devices.csv"\n'
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_format_of_claims_proves_itself(name: str, con: duckdb.DuckDBPyConnection) -> None:
+    assert parse.check_samples(con, [CLAIMS[name]]) == []
+
+
+def test_a_lease_is_handed_over_at_noon(day: Day) -> None:
+    day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n02005E005302,bob\n")
+    day.write(
+        "kea.csv",
+        KEA
+        + kea("10.1.0.1", "02:00:5e:00:53:01", NOON - 14400, 86400)
+        + kea("10.1.0.1", "02:00:5e:00:53:02", NOON, 7200),
+    )
+    day.ask(
+        "2026-03-02T07:59:59Z",  # before anybody
+        "2026-03-02T11:59:59Z",
+        "2026-03-02T12:00:00Z",
+        "2026-03-02T13:59:59Z",
+        "2026-03-02T14:00:00Z",  # the lease is over
+    )
+    assert day.scan(LEASES) == {(2, "(unknown)", 2), (2, "Marketing", 1), (2, "Sales", 2)}
+
+
+def test_a_user_in_the_line_goes_before_a_log_on_and_a_log_on_before_a_lease(day: Day) -> None:
+    day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n")
+    day.write("kea.csv", KEA + kea("10.1.0.1", "02:00:5e:00:53:01", NOON - 14400, 28800))
+    day.write("vpn.log", vpn("Mar 02 2026 12:00:00", "bob"))
+    day.ask("2026-03-02T11:00:00Z", "2026-03-02T13:00:00Z")
+    day.ask("2026-03-02T13:00:00Z", "2026-03-02T13:00:01Z", "2026-03-02T13:00:02Z", user="eve")
+    assert day.scan(LEASES + LOGONS) == {
+        (2, "Marketing", 1),
+        (2, "Sales", 1),
+        (2, "Finance", 3),
+    }
+
+
+def test_two_claims_at_once_are_a_conflict_that_is_shown_and_nobody(day: Day) -> None:
+    day.write(
+        "vpn.log",
+        vpn("Mar 02 2026 08:00:00", "ann")
+        + vpn("Mar 02 2026 10:00:00", "bob")
+        + vpn("Mar 02 2026 12:00:00", "ann", ends=True)
+        + vpn("Mar 02 2026 14:00:00", "bob", ends=True),
+    )
+    day.ask("2026-03-02T09:00:00Z", "2026-03-02T11:00:00Z", "2026-03-02T13:00:00Z")
+    assert day.scan(LOGONS) == {(2, "Marketing", 1), (2, "(unknown)", 1), (2, "Sales", 1)}
+    shown = day.asked("SELECT reason, addresses, hours FROM identity_conflicts")
+    assert shown == [("conflict", 1, 2.0)]
+
+
+def test_an_end_that_nobody_told_gives_way_to_the_next_log_on(day: Day) -> None:
+    day.write("vpn.log", vpn("Mar 02 2026 08:00:00", "ann") + vpn("Mar 02 2026 10:00:00", "bob"))
+    day.ask("2026-03-02T09:00:00Z", "2026-03-02T11:00:00Z", "2026-03-02T17:59:59Z")
+    day.scan(LOGONS)
+    used = day.asked("SELECT department, requests FROM usage_daily ORDER BY ALL")
+    assert used == [("Marketing", 1), ("Sales", 2)]
+    assert day.asked("FROM identity_conflicts") == []
+
+
+def test_many_at_once_share_an_address_which_is_traffic_and_nobody(day: Day) -> None:
+    users = ("ann", "bob", "eve", "mia")
+    told = [vpn("Mar 02 2026 08:00:00", user) for user in users]
+    told += [vpn("Mar 02 2026 16:00:00", user, ends=True) for user in users]
+    day.write("vpn.log", "".join(told))
+    day.ask("2026-03-02T09:00:00Z", "2026-03-02T10:00:00Z")
+    assert day.scan(LOGONS) == {(2, "(unknown)", 2)}
+    assert day.asked("SELECT people FROM usage_daily") == [(0,)]
+    assert day.asked("SELECT shared_requests FROM coverage_daily") == [(2,)]
+    assert day.asked("SELECT reason, hours FROM identity_conflicts") == [("shared", 8.0)]
+
+
+def test_somebody_moves_in_the_middle_of_a_week(day: Day) -> None:
+    day.write("vpn.log", vpn("Mar 03 2026 08:00:00", "bob") + vpn("Mar 04 2026 08:00:00", "bob"))
+    day.ask("2026-03-03T09:00:00Z", "2026-03-04T09:00:00Z")
+    assert day.scan(LOGONS) == {(3, "Sales", 1), (4, "Legal", 1)}
+
+
+def test_the_hour_that_a_clock_skips_is_an_hour_that_nobody_had(day: Day) -> None:
+    """Berlin, 29 March 2026: 03:00 follows 01:59, so these two hours apart are one."""
+    day.write(
+        "vpn.log",
+        vpn("Mar 29 2026 01:30:00", "ann")
+        + vpn("Mar 29 2026 03:30:00", "ann", ends=True)
+        + vpn("Mar 29 2026 03:30:00", "bob"),
+    )
+    day.ask("2026-03-29T00:29:59Z", "2026-03-29T01:29:59Z", "2026-03-29T01:30:00Z")
+    found = day.scan(f'timezone = "Europe/Berlin"\n{LOGONS}')
+    assert found == {(29, "(unknown)", 1), (29, "Marketing", 1), (29, "Legal", 1)}
+
+
+@pytest.mark.parametrize(("ahead", "whose"), [(0, "Marketing"), (300, "Sales")])
+def test_a_clock_that_is_ahead_is_put_right(day: Day, ahead: int, whose: str) -> None:
+    """The concentrator is five minutes ahead: what it calls 12:03 is 11:58."""
+    day.write("vpn.log", vpn("Mar 02 2026 08:00:00", "ann") + vpn("Mar 02 2026 12:03:00", "bob"))
+    day.ask("2026-03-02T11:59:00Z")
+    clock = f'[source.vpn]\nmatch = "vpn.log"\nahead = {ahead}\n'
+    assert day.scan(LOGONS + clock) == {(2, whose, 1)}
+
+
+def test_the_same_login_in_two_domains_places_nobody(day: Day) -> None:
+    twins = "login,mail,department\n,sam@acme.example,Marketing\n,sam@other.example,Sales\n"
+    day.write("people.csv", twins)
+    line = vpn("Mar 02 2026 08:00:00", "sam")
+    day.write(
+        "vpn.log", line + line.replace("ACME\\sam", "sam@other.example").replace("8:", "9:", 1)
+    )
+    day.ask("2026-03-02T08:30:00Z", "2026-03-02T09:30:00Z")
+    assert day.scan(LOGONS) == {(2, "(unknown)", 1), (2, "Sales", 1)}
+
+
+def test_leases_among_the_logs_are_read_once_and_name_nobody_in_the_clear(day: Day) -> None:
+    day.write("logs/vpn.log", vpn("Mar 02 2026 08:00:00", "ann"))
+    day.ask("2026-03-02T09:00:00Z")
+    settings = '[logons]\nfiles = ["logs/vpn.log"]\n'
+    first = day.scan(settings)
+    assert first == day.scan(settings) == {(2, "Marketing", 1)}
+    with duckdb.connect(str(day.folder / "store/work.duckdb")) as con:
+        assert con.execute("SELECT count(*) FROM claim").fetchall() == [(1,)]
+        kept = con.execute("SELECT address, user_key, alt_key FROM claim").fetchall()
+    assert not any(name in str(kept) for name in ("10.1.0.1", "ann"))
+
+
+def test_a_corrected_directory_labels_history_anew_and_tells_what_moved(day: Day, run: Run) -> None:
+    day.write("vpn.log", vpn("Mar 02 2026 08:00:00", "ann"))
+    day.ask("2026-03-02T09:00:00Z")
+    assert day.scan(LOGONS) == {(2, "Marketing", 1)}
+    day.write("people.csv", PEOPLE.replace("Marketing", "Design"))
+    store, staff = day.folder / "store", day.folder / "people.csv"
+    told = run("people", "resolve", "--store", store, "--people", staff).stdout
+    assert told == "Marketing -> Design: 1 user or address, 2026-03-02 to 2026-03-02.\n"
+    assert day.asked("SELECT department FROM usage_daily") == [("Design",)]
+    assert run("people", "resolve", "--store", store, "--people", staff).stdout == ""
+
+
+def test_wrong_settings_are_all_named(day: Day, run: Run) -> None:
+    day.ask("2026-03-02T09:00:00Z")
+    day.write("bad.toml", '[leases]\nfiles = "x"\nhours = 0\n[logons]\nshared = 1\nfile = []\n')
+    done = run(
+        "scan", day.folder / "logs", "--store", day.folder / "store",
+        "--config", day.folder / "bad.toml", ok=False,
+    )  # fmt: skip
+    told = " ".join(done.stderr.split())
+    for key in ("leases.files", "leases.hours", "logons.shared", "logons.file:"):
+        assert key in told
