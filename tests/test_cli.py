@@ -21,8 +21,8 @@ from tests.test_scan import LOG
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = [
-    *("scan", "parse", "lint", "capture", "explain", "reclassify", "formats", "check"),
-    *("dashboard", "demo"),
+    *("scan", "parse", "lint", "capture", "explain", "reclassify"),
+    *("doctor", "formats", "check", "dashboard", "demo"),
 ]
 GROUPS = {"format": ["draft"], "people": ["check", "resolve"], "catalogue": ["add", "unknown"]}
 """Commands that have commands of their own."""

@@ -566,7 +566,7 @@ def test_a_store_of_the_version_before_goes_on(bench: Bench, at_once: Facts) -> 
         (told,) = con.execute(
             "SELECT sum(requests), bool_or(hours IS NULL), bool_or(hours > 0) FROM coverage_daily"
         ).fetchall()
-    assert told[0] == sum(row[8] for row in at_once["coverage_daily"])
+    assert told[0] == sum(row[9] for row in at_once["coverage_daily"])
     assert told[1:] == (True, True)
 
 
