@@ -140,9 +140,7 @@ def _write(path: Path, sample: Sample, event: Event, mix: generate.Mix) -> None:
                 user=f"user{user % mix.users:05d}",
             )
             + "\n"
-            for host, client, user in zip(
-                drawn.tolist(), clients.tolist(), users.tolist(), strict=True
-            )
+            for host, client, user in zip(drawn.tolist(), clients, users, strict=True)
         )
 
 
