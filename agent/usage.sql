@@ -103,26 +103,32 @@ UPDATE inside SET counted = who FROM basis WHERE basis.dept = inside.dept AND ba
 ALTER TABLE outside ADD COLUMN counted INTEGER;
 UPDATE outside SET counted = who FROM basis WHERE basis.dept = outside.dept AND basis.basis = unit;
 
-CREATE OR REPLACE TEMP VIEW placed_usage AS
+-- Who counts as a person is who; actor is who was behind it, address or not.
+CREATE OR REPLACE TEMP VIEW placed_host AS
 SELECT
     usage.day,
     usage.host_id,
-    purpose_no,
-    app_no,
-    evidence,
+    usage.source_id,
+    host.host,
+    host.app,
+    host.signal,
+    host.evidence,
     coalesce(inside.dept, outside.dept) AS dept,
     CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END AS who,
+    outside.who AS actor,
     usage.requests,
     usage.blocked,
     usage.bytes_out,
     usage.bytes_in
 FROM usage
 JOIN host USING (host_id)
-JOIN purpose USING (app, signal, evidence)
 JOIN outside USING (actor_id)
 LEFT JOIN inside
     ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
     AND usage.day < inside.valid_to;
+
+CREATE OR REPLACE TEMP VIEW placed_usage AS
+SELECT placed_host.*, purpose_no, app_no FROM placed_host JOIN purpose USING (app, signal, evidence);
 
 -- By person first, then by department: half the time of counting distinct people in one go.
 INSERT INTO findings.usage_daily
@@ -447,18 +453,11 @@ WITH unknown AS (
 forgotten AS (
     SELECT
         host, department,
-        count(DISTINCT CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END)
-            AS people,
+        count(DISTINCT who) AS people,
         sum(requests) AS requests, sum(blocked) AS blocked,
         sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
         min(day) AS first_seen, max(day) AS last_seen
-    FROM usage
-    JOIN host USING (host_id)
-    JOIN outside USING (actor_id)
-    LEFT JOIN inside
-        ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
-        AND usage.day < inside.valid_to
-    JOIN department_no ON department_no.dept = coalesce(inside.dept, outside.dept)
+    FROM placed_host JOIN department_no USING (dept)
     WHERE app = ''
     GROUP BY host, department
 )
@@ -481,16 +480,9 @@ WITH met AS (
 ),
 counted AS (
     SELECT
-        usage.day, department, usage.source_id, kind, operator, count(DISTINCT outside.who) AS people,
+        day, department, source_id, kind, operator, count(DISTINCT actor) AS people,
         sum(requests) AS requests, sum(blocked) AS blocked
-    FROM usage
-    JOIN host USING (host_id)
-    JOIN met USING (host)
-    JOIN outside USING (actor_id)
-    LEFT JOIN inside
-        ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
-        AND usage.day < inside.valid_to
-    JOIN department_no ON department_no.dept = coalesce(inside.dept, outside.dept)
+    FROM placed_host JOIN met USING (host) JOIN department_no USING (dept)
     GROUP BY ALL
 ),
 estimated AS (
