@@ -9,17 +9,14 @@ its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Protocol
 
-from agent.model import Format, Pivot, Shape
+from agent.model import HEADER_CELLS, Format, Pivot, Shape
 
 _HIDDEN = "chr(31)"
 """Stands for a delimiter inside quotes while the line is split."""
 _TAB = "\t"
-Places = Mapping[str, Sequence[tuple[int, bool]]]
-"""Key to where its pair may stand among the pairs of a line, and whether its value is quoted."""
 _NAME = re.compile(r"\(\?P<(\w+)>")
 
 
@@ -55,12 +52,8 @@ def cut_of(
     shape: Shape,
     columns: Sequence[str],
     cells: Sequence[str],
-    places: Places = MappingProxyType({}),
 ) -> Cut:
-    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use.
-
-    ``places`` tell where to look for the keys of ``key=value`` pairs.
-    """
+    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use."""
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
             return _Listed(log_format, shape, columns)
@@ -68,12 +61,10 @@ def cut_of(
             return _Json(log_format, cells)
         case "regex":
             return _Matched(shape, cells)
-        case "cef":
-            return _Cef()
-        case "leef":
-            return _Leef()
+        case "keyvalue":
+            return _Keyed(log_format.keys)
         case _:
-            return _Keyed(log_format.delimiter, places)
+            return _Headed(log_format)
 
 
 def text(value: str) -> str:
@@ -108,6 +99,11 @@ class _Listed:
     def _whole(self, parts: Layer) -> str:
         line = _protected(self._delimiter) if self._quoted else "line"
         split = f"string_split({line}, {text(self._delimiter)})"
+        if self._quoted and self._delimiter == ",":
+            # Most devices quote all or nothing; between quotes a comma needs no hiding.
+            outer = text(r'^"[^"\\]+"(?:,"[^"\\]*")*,"[^"\\]+"$')
+            inner = "string_split(trim(line, '\"'), '\",\"')"
+            split = f"CASE WHEN regexp_matches(line, {outer}) THEN {inner} ELSE {split} END"
         if self._delimiter == " ":
             # Runs of blanks are padding; most lines have none, and a look is cheap.
             filtered = f"list_filter({split}, lambda part: part <> '')"
@@ -217,129 +213,47 @@ def _path(name: str) -> str:
 
 
 class _Keyed:
-    """Cells written ``key=value`` or ``key="a value"`` between delimiters.
+    """Cells that are values of ``key=value`` pairs: columns of the relation (``agent.pairs``)."""
 
-    A device writes its keys in few orders, so each is looked for where it stood in other lines;
-    where it stands elsewhere, or its value holds a delimiter, the whole line is searched.
-    """
-
-    def __init__(self, delimiter: str, places: Places) -> None:
-        self._delimiter = delimiter
-        self._sign = {" ": " ", _TAB: "\\t"}.get(delimiter, re.escape(delimiter))
-        """The delimiter in a regular expression."""
-        self._places = places
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._columns = {key: pair_column(number) for number, key in enumerate(keys)}
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
         # LEEF holds pairs as well, but says itself what it is.
         return "contains(line, '=') AND NOT contains(line, 'LEEF:')"
 
-    def cell(self, name: str, parts: Layer) -> str:
-        pairs = parts.column(f"string_split(line, {text(self._delimiter)})")
-        places = self._places.get(name)
-        here = " ".join(
-            _pair(f"{pairs}[{place}]", name, quoted=quoted) for place, quoted in places or ()
-        )
-        # A look for plain text takes a quarter of a search, and one look for all the keys that were
-        # not met takes hardly more.
-        unmet = places is not None and not places
-        somewhere = parts.column(self._unmet()) if unmet else f"contains(line, {text(f'{name}=')})"
-        return f"CASE {here} WHEN {somewhere} THEN {self._searched(name)} ELSE '' END"
-
-    def _unmet(self) -> str:
-        """Return the condition that a line has one of the keys that stood nowhere."""
-        names = [re.escape(name) for name, places in self._places.items() if not places]
-        keys = f"(?:{'|'.join(names)})="
-        inside, first = text(f"{self._sign}{keys}"), text(f"^(?:<\\d{{1,3}}>)?{keys}")
-        return f"regexp_matches(line, {inside}) OR regexp_matches(line, {first})"
-
-    def _searched(self, name: str) -> str:
-        # One look for the whole pair takes half as long as one for its value: RE2 has to run twice.
-        # A relay's header ends in a blank, but its priority, <13>, does not.
-        key = re.escape(name)
-        value = rf"\"[^\"]*\"|[^{self._sign}]*"
-        inside, start = text(f"{self._sign}{key}=(?:{value})"), text(f"^{key}=(?:{value})")
-        behind = f"^<\\d{{1,3}}>{key}="
-        return (
-            f"trim(CASE WHEN starts_with(line, {text(f'{name}=')}) "
-            f"THEN regexp_extract(line, {start})[{len(name) + 2}:] "
-            f"WHEN starts_with(line, '<') AND regexp_matches(line, {text(behind)}) "
-            f"THEN regexp_extract(line, {text(f'{behind}({value})')}, 1) "
-            f"ELSE regexp_extract(line, {inside})[{len(name) + 3}:] END, '\"')"
-        )
+    def cell(self, name: str, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+        return self._columns[name]
 
 
-def _pair(pair: str, name: str, *, quoted: bool) -> str:
-    """Return the case that a part of a line is the whole pair of a key, and what is its value."""
-    start, quote = f"starts_with({pair}, {text(f'{name}=')})", text(f'{name}="')
-    if not quoted:
-        return f"WHEN {start} AND NOT starts_with({pair}, {quote}) THEN {pair}[{len(name) + 2}:]"
-    whole = f"suffix({pair}, '\"') AND strlen({pair}) > {len(name) + 2}"
-    return f"WHEN starts_with({pair}, {quote}) AND {whole} THEN {pair}[{len(name) + 3}:-2]"
+def pair_column(number: int) -> str:
+    """Return the name of the column that holds the values of a format's n-th key, from 0 on."""
+    return f"k{number + 1}"
 
 
-class _Cef:
-    """Cells of ArcSight's Common Event Format: seven header parts, then ``key=value`` pairs."""
+class _Headed(_Keyed):
+    """Header parts between ``|``, then pairs: ArcSight's Common Event Format, and IBM's LEEF."""
 
-    _HEADER = (
-        "cef", "device_vendor", "device_product", "device_version", "signature", "name", "severity",
-    )  # fmt: skip
+    def __init__(self, log_format: Format) -> None:
+        super().__init__(log_format.keys)
+        self._cut, self._names = log_format.cut, HEADER_CELLS[log_format.cut]
 
     def _whole(self, parts: Layer) -> str:
-        return parts.column("string_split(line, '|')")
+        header = rf"^(?:[^|]*[|]){{{len(self._names)}}}"
+        return parts.column(f"string_split(regexp_extract(line, {text(header)}), '|')")
 
     def complete(self, parts: Layer) -> str:
-        return f"len({self._whole(parts)}) >= 8"
+        parted = f"len({self._whole(parts)}) > {len(self._names)}"
+        return parted if self._cut == "cef" else f"contains(line, 'LEEF:') AND {parted}"
 
     def cell(self, name: str, parts: Layer) -> str:
-        if name in self._HEADER:
-            return f"{self._whole(parts)}[{self._HEADER.index(name) + 1}]"
-        pattern = rf"[ |]{re.escape(name)}=(.*?)(?: [\w.\[\]-]+=|\s*$)"
-        value = parts.column(f"trim(regexp_extract(line, {text(pattern)}, 1))")
+        if name in self._names:
+            return f"{self._whole(parts)}[{self._names.index(name) + 1}]"
+        value = super().cell(name, parts)
+        if self._cut == "leef":
+            return value
         plain = rf"replace(replace({value}, '\=', '='), '\\', '\')"
         return f"CASE WHEN contains({value}, '\\') THEN {plain} ELSE {value} END"
-
-
-class _Leef:
-    """Cells of IBM's Log Event Extended Format, 1.0 and 2.0: five header parts, then pairs.
-
-    Pairs stand between tabs; version 2.0 may name another delimiter, as a letter or in hex, in a
-    sixth header part. Some devices go on with ``|``; relays write a tab as ``#011``, or as a blank.
-    """
-
-    _NAMES = ("leef", "device_vendor", "device_product", "device_version", "signature")
-    _HEADER = r"LEEF:[^|]*(?:\|[^|]*){4}\|"
-
-    def _whole(self, parts: Layer) -> str:
-        return parts.column("string_split(line, '|')")
-
-    def _pairs(self, parts: Layer) -> str:
-        """Return the column of all pairs, each led by a tab where they have a delimiter."""
-        after = text(self._HEADER + r"(?:[^|=]*[|])?(.*)$")
-        body = parts.column(f"regexp_extract(line, {after}, 1)")
-        stated = text(self._HEADER + r"([^|=\w]|0?x(?:00)?[0-7][0-9A-Fa-f])[|]")
-        mark = parts.column(f"regexp_extract(line, {stated}, 1)")
-        code = f"chr(CAST('0x' || split_part({mark}, 'x', 2) AS INTEGER))"
-        return parts.column(
-            f"chr(9) || CASE WHEN strlen({mark}) > 1 THEN replace({body}, {code}, chr(9)) "
-            f"WHEN {mark} <> '' THEN replace({body}, {mark}, chr(9)) "
-            f"WHEN contains({body}, '#011') THEN replace({body}, '#011', chr(9)) "
-            f"WHEN contains({body}, chr(9)) THEN {body} ELSE replace({body}, '|', chr(9)) END"
-        )
-
-    def complete(self, parts: Layer) -> str:
-        return f"contains(line, 'LEEF:') AND len({self._whole(parts)}) >= 6"
-
-    def cell(self, name: str, parts: Layer) -> str:
-        if name in self._NAMES:
-            return f"{self._whole(parts)}[{self._NAMES.index(name) + 1}]"
-        pairs, key = self._pairs(parts), re.escape(name)
-        between = text(rf"\t *{key}=([^\t]*)")
-        blanks = text(rf"[\t ]{key}=(.*?)(?: +[\w.\[\]-]+=|\s*$)")
-        value = parts.column(
-            f"CASE WHEN contains({pairs}[2:], chr(9)) THEN regexp_extract({pairs}, {between}, 1) "
-            f"ELSE regexp_extract({pairs}, {blanks}, 1) END"
-        )
-        return f"trim({value}, ' \"')"
 
 
 class _Matched:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from agent.model import Format, Shape
+from agent.model import HEADER_CELLS, PAIRED, SYSLOG_CELL, Format, Shape
 
 LINES = 200
 """First lines of a file that are looked at."""
@@ -178,9 +178,7 @@ def _possible(candidate: Format, sample: bytes) -> bool:
     return any(_shape_possible(candidate, shape, sample) for shape in candidate.shapes)
 
 
-_HEADER_CELLS = frozenset(
-    "cef leef device_vendor device_product device_version signature name severity syslog".split()
-)
+_PLACED = frozenset({SYSLOG_CELL}.union(*HEADER_CELLS.values()))
 """Cells that stand at a place instead of behind a name."""
 
 
@@ -190,7 +188,7 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
         delimiter = candidate.delimiter.encode() if candidate.cut == "delimited" else b" "
         least = (shape.minimum or 1) - 1
         return any(line.count(delimiter) >= least for line in sample.split(b"\n"))
-    if candidate.cut not in {"json", "keyvalue", "cef", "leef"}:
+    if candidate.cut not in {"json", *PAIRED}:
         return True
     asked = [cell for cell, values in shape.when.items() if any(v[0] != "!" for v in values if v)]
     times = [field.sources for field in shape.fields if field.name == "ts"]
@@ -201,7 +199,7 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
 
 def _met(cells: Sequence[str], sample: bytes) -> bool:
     """Tell whether the name of one of some cells stands in a text, as the end of its path."""
-    return any(cell in _HEADER_CELLS or _last_name(cell).encode() in sample for cell in cells)
+    return any(cell in _PLACED or _last_name(cell).encode() in sample for cell in cells)
 
 
 def _last_name(cell: str) -> str:

@@ -243,11 +243,11 @@ class Intake:
         events = parse.events_sql(plan.format, plan.reading)
         departments = any(one.gives("department") for one in (plan.format, *plan.also))
 
-        def further() -> Sequence[tuple[str, bool]]:
+        def further() -> Sequence[tuple[reading.Retry, bool]]:
             nonlocal plan
             if tail is None and plan.open:
                 plan = self._further(row, plan, len(table))
-            return plan.retries("rejected")
+            return plan.retries(self._con)
 
         def wanted(counts: rollup.Counts) -> bool:
             left = sum(lines for lines, _ in counts.rejects.values())
@@ -259,7 +259,7 @@ class Intake:
                 foreign or (tail is None and self._due(row.source, left, counts.lines))
             )
 
-        also = plan.retries("rejected")
+        also = plan.retries(self._con)
         retry = rollup.Retry(also, wanted, further) if plan.open else None
         counts = self._rollup.add(events, row.source or "", tail, retry, departments=departments)
         self._tally(

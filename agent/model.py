@@ -143,6 +143,16 @@ class Match:
 CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "leef", "regex")
 """The ways a line is cut into cells, cheapest first."""
 
+PAIRED = ("keyvalue", "cef", "leef")
+"""Those of them whose cells are values of ``key=value`` pairs."""
+HEADER_CELLS = {
+    "cef": tuple("cef device_vendor device_product device_version signature name severity".split()),
+    "leef": tuple("leef device_vendor device_product device_version signature".split()),
+}
+"""The parts of a line before its pairs, by cut."""
+SYSLOG_CELL = "syslog"
+"""A cell of every cut: the time in the prefix that a relay set before the line."""
+
 FIELDS = (
     "ts",
     "client",
@@ -303,6 +313,22 @@ class Format:
     def names(self) -> tuple[str, ...]:
         """The fields that its lines may have."""
         return CLAIM_FIELDS if self.kind in CLAIMS else FIELDS
+
+    @property
+    def cells(self) -> list[str]:
+        """The names of the cells that its shapes use, each once."""
+        used = (
+            cell
+            for shape in self.shapes
+            for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
+        )
+        return [cell for cell in dict.fromkeys(used) if cell != SYSLOG_CELL]
+
+    @property
+    def keys(self) -> list[str]:
+        """Those of its cells that are values of pairs."""
+        header = HEADER_CELLS.get(self.cut, ())
+        return [cell for cell in self.cells if cell not in header] if self.cut in PAIRED else []
 
     @property
     def proof(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
@@ -18,9 +17,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from agent.cuts import Layer, Places, cut_of, text
+from agent import pairs
+from agent.cuts import Layer, cut_of, pair_column, text
 from agent.errors import Problem
-from agent.model import CLAIMS, Field, Format
+from agent.model import CLAIMS, SYSLOG_CELL, Field, Format
+from agent.spans import Places, Text, joined, pieces
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
@@ -28,10 +29,6 @@ LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
 OTHER = "other"
 """The outcome of a line that rightly is no event: a comment, an answer, another kind of record."""
-_BATCH = 16_384
-"""Rows of an Arrow batch: DuckDB reads batches in parallel."""
-_INLINE = 12
-"""Bytes that an Arrow view of a text holds by itself."""
 
 _STAMP = (
     r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?"
@@ -44,64 +41,51 @@ _SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
 """BSD (RFC 3164) and RFC 5424 headers, as relays write them before a device's own line."""
 
 
-def lines_table(clean: bytes | bytearray, first_line: int) -> pa.Table:
+def lines_table(
+    clean: bytes | bytearray,
+    first_line: int,
+    log_format: Format | None = None,
+    *,
+    prefixed: bool = False,
+) -> pa.Table:
     """Return ``(line_no BIGINT, line VARCHAR)`` for clean UTF-8, without line ends.
 
-    The lines are views of the text's own bytes, not copies; a view is of 16 bytes: length, first
-    four bytes, number of the buffer, offset in it, or up to twelve bytes themselves (Arrow columnar
-    format, "Variable-size Binary View Layout").
+    The lines are views of the text's own bytes, not copies. Where a format's lines are pairs there
+    is a column for each of its keys, ``k1`` and on; ``prefixed`` tells that a relay's prefix may
+    stand before them.
     """
-    data = np.frombuffer(clean, np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
-    views = np.zeros((len(ends), 16), np.uint8)
-    words = views.view(np.int32)
-    words[:, 0], words[:, 3] = ends - starts, starts
-    for place in range(4):
-        views[:, 4 + place] = data[np.minimum(starts + place, len(data) - 1)]
-    short = np.flatnonzero(ends - starts <= _INLINE)
-    places = starts[short, None] + np.arange(_INLINE)
-    inside = places < ends[short, None]
-    views[short, 4:] = np.where(inside, data[np.minimum(places, len(data) - 1)], 0)
-    numbers = np.arange(first_line, first_line + len(ends), dtype=np.int64)
+    batches = []
+    for piece in pieces(clean):
+        numbers = np.arange(first_line, first_line + len(piece.starts), dtype=np.int64)
+        batches.append(_batch(piece, numbers, log_format, prefixed=prefixed))
+        first_line += len(numbers)
+    return pa.Table.from_batches(batches)
+
+
+def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
+    """Return lines of any table as ``lines_table`` would have them for another format."""
+    numbers, first, batches = lines["line_no"].to_numpy(), 0, []
+    for piece in pieces(joined(lines["line"])):
+        mine = numbers[first : first + len(piece.starts)]
+        batches.append(_batch(piece, mine, log_format, prefixed=prefixed))
+        first += len(mine)
+    return pa.Table.from_batches(batches)
+
+
+def _batch(
+    text: Text, numbers: Places, log_format: Format | None, *, prefixed: bool
+) -> pa.RecordBatch:
+    kept = pa.py_buffer(np.ascontiguousarray(numbers))
     # Not pa.array: it imports pandas, which takes longer than many a scan.
-    columns = [
-        pa.Array.from_buffers(kind, len(ends), [None, *map(pa.py_buffer, buffers)])
-        for kind, buffers in ((pa.int64(), [numbers]), (pa.string_view(), [views, clean]))
-    ]
-    table = pa.Table.from_arrays(columns, ["line_no", "line"])
-    return pa.Table.from_batches(table.to_batches(max_chunksize=_BATCH), table.schema)
-
-
-_HEAD = 64
-"""Lines that tell where to look for a key."""
-_PLACES = 3
-"""Places of one key that are looked at before the whole line is searched."""
-
-
-def places_of(log_format: Format, table: pa.Table, *, prefixed: bool) -> Places:
-    """Return where the first lines of a table hold the keys of a format, most frequent first."""
-    if log_format.cut != "keyvalue":
-        return {}
-    prefix = _SYSLOG if prefixed and _strips(log_format) else ""
-    met: dict[str, Counter[tuple[int, bool]]] = {name: Counter() for name in cells_of(log_format)}
-    for line in table["line"].slice(0, _HEAD).to_pylist():
-        pairs = re.sub(prefix, "", line, count=1).split(log_format.delimiter)
-        for place, pair in enumerate(pairs, 1):
-            key, equals, value = pair.partition("=")
-            if equals and key in met:
-                met[key][place, value.startswith('"')] += 1
-    return {name: [at for at, _ in places.most_common(_PLACES)] for name, places in met.items()}
-
-
-def cells_of(log_format: Format) -> list[str]:
-    """Return the names of the cells that the shapes of a format use."""
-    return [
-        cell
-        for shape in log_format.shapes
-        for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
-        if cell != _SYSLOG_CELL
-    ]
+    columns = {
+        "line_no": pa.Array.from_buffers(pa.int64(), len(numbers), [None, kept]),
+        "line": text.column(text.starts, text.ends),
+    }
+    if log_format is not None and log_format.keys:
+        cut, delimiter, keys = log_format.cut, log_format.delimiter, log_format.keys
+        values = pairs.columns(text, cut, delimiter, keys, prefixed=prefixed)
+        columns |= {pair_column(number): value for number, value in enumerate(values)}
+    return pa.record_batch(columns)
 
 
 def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
@@ -192,7 +176,7 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
-WITH trimmed AS (SELECT line_no, {query.line()} FROM {relation}),
+WITH trimmed AS (SELECT * EXCLUDE (line), {query.line()} FROM {relation}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
@@ -229,8 +213,6 @@ def _strips(log_format: Format) -> bool:
 
 _FOREIGN, _TALK, _ENDLESS = 0, -1, -2
 """What stands for the number of a shape where a line has none."""
-_SYSLOG_CELL = "syslog"
-"""A cell of every cut: the time in the prefix that a relay set before the line."""
 
 
 class _Query:
@@ -245,9 +227,9 @@ class _Query:
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.values, self.made = Layer("v"), Layer("m")
-        used = cells_of(log_format)
+        used = log_format.cells
         self._cuts = [
-            cut_of(log_format, shape, reading.columns or shape.columns, used, reading.places)
+            cut_of(log_format, shape, reading.columns or shape.columns, used)
             for shape in self._shapes
         ]
 
@@ -335,7 +317,7 @@ class _Query:
 
     def _cell(self, number: int, name: str, *, lowered: bool = False) -> str:
         """Return the column that holds one cell of a shape."""
-        if name == _SYSLOG_CELL:
+        if name == SYSLOG_CELL:
             found = self._relayed(self._prefix) if self._prefixed else "NULL"
         else:
             found = self._cuts[number - 1].cell(name, self.parts)
@@ -368,7 +350,7 @@ class _Query:
         ``tell`` makes a single cell null where it says nothing, as several always are.
         The time in a prefix is looked for last of all where it is but the last resort: it is dear.
         """
-        if field.sources == (_SYSLOG_CELL,) and late and self._prefixed:
+        if field.sources == (SYSLOG_CELL,) and late and self._prefixed:
             header = self.values.column(self.cells.column(self._prefix))
             return TRANSFORM[field.transform](self._relayed(header), field, self._reading)
         if field.transform == "day":
@@ -406,9 +388,6 @@ class _Query:
         wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
         tests = [f"NOT {any_of(cell, barred)}"] if barred else []
         return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])
-
-
-"""Types of the fields that are no text."""
 
 
 _NO_NAME = re.compile(r"[^\w.:*-]")
@@ -510,7 +489,7 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
         columns = first_columns(log_format, f"{header}\n".encode()) if header else ()
         reading = Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
         lines = "".join(f"{log_format.samples[number].line}\n" for number in numbers)
-        table = lines_table(records(log_format, lines.encode()), 2)
+        table = lines_table(records(log_format, lines.encode()), 2, log_format, prefixed=prefixed)
         con.register("samples", table)
         sql = events_sql(log_format, reading, "samples")
         for row in con.execute(f"{sql} ORDER BY line_no").fetchall():

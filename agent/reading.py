@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,9 @@ from agent.sql import THREADS
 
 _SHORT = 8192
 """Bytes; longer lines do not help to tell a format."""
+
+Retry = Callable[[str], str]
+"""Makes the SELECT that turns lines of a relation into events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,12 @@ class Plan:
     @property
     def bare(self) -> parse.Reading:
         """How lines of ``also`` are read: each by itself, whatever columns the file has."""
-        return replace(self.reading, columns=(), places={}, prefixed=self.prefixed)
+        return replace(self.reading, columns=(), prefixed=self.prefixed)
 
-    def retries(self, relation: str) -> list[tuple[str, bool]]:
-        """Return the SELECT of each of ``also``, and whether it is of another vendor."""
+    def retries(self, con: duckdb.DuckDBPyConnection) -> list[tuple[Retry, bool]]:
+        """Return what each of ``also`` makes of lines, and whether it is of another vendor."""
         return [
-            (parse.events_sql(one, self.bare, relation), one.vendor != self.format.vendor)
+            (partial(_again, con, one, self.bare), one.vendor != self.format.vendor)
             for one in self.also
         ]
 
@@ -139,7 +143,8 @@ def _piece(
     con: duckdb.DuckDBPyConnection, table: pa.Table, now: Plan, known: Mapping[str, Format]
 ) -> Plan:
     con.register("lines", table)
-    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(now.format, now.reading, 'lines')}")
+    events = parse.events_sql(now.format, now.reading)
+    con.execute(f"CREATE OR REPLACE TABLE piece AS {_named(now.format, events)}")
     if now.open and _retried(con, now):
         con.execute(f"CREATE OR REPLACE TABLE rejected AS {_LEFT.format(others=True)}")
         found = further(con, "rejected", now, known)
@@ -150,7 +155,7 @@ def _piece(
 
 
 _LEFT = f"""
-SELECT lines.* FROM lines JOIN piece USING (line_no)
+SELECT lines.line_no, lines.line FROM lines JOIN piece USING (line_no)
 WHERE outcome <> '{parse.OTHER}' OR ({{others}} AND outcome = '{parse.OTHER}' AND host IS NULL)
 """
 """Lines that are no event so far and name no host, with or without those that rightly are none."""
@@ -160,17 +165,29 @@ def _retried(con: duckdb.DuckDBPyConnection, now: Plan) -> bool:
     """Show what one format makes no event of to the next; return whether lines are left."""
     for other in now.also:
         left = f"({_LEFT.format(others=other.vendor != now.format.vendor)})"
-        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, now.bare, left)}")
+        events = _again(con, other, now.bare, left)
+        con.execute(f"CREATE OR REPLACE TABLE more AS {_named(other, events)}")
         con.execute("DELETE FROM piece WHERE line_no IN (SELECT line_no FROM more WHERE taken)")
         con.execute("INSERT INTO piece SELECT * FROM more WHERE taken")
     return bool(con.execute(f"SELECT 1 FROM ({_LEFT.format(others=True)}) LIMIT 1").fetchall())
 
 
-def _named(log_format: Format, then: parse.Reading, relation: str) -> str:
+def _again(
+    con: duckdb.DuckDBPyConnection, log_format: Format, then: parse.Reading, relation: str
+) -> str:
+    """Return the SELECT that turns lines of a relation into events of another format."""
+    if log_format.keys:
+        lines = con.sql(f"SELECT line_no, line FROM {relation}").to_arrow_table()
+        con.register("relined", parse.relined(lines, log_format, prefixed=then.prefixed))
+        relation = "relined"
+    return parse.events_sql(log_format, then, relation)
+
+
+def _named(log_format: Format, events: str) -> str:
     return (
         f"SELECT *, '{log_format.name}' AS format, "
         f"outcome IS NULL OR outcome = '{parse.OTHER}' AS taken "
-        f"FROM ({parse.events_sql(log_format, then, relation)})"
+        f"FROM ({events})"
     )
 
 
@@ -230,7 +247,6 @@ def stretches(
 ) -> Iterator[tuple[pa.Table, parse.Reading]]:
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):
-        table = parse.lines_table(part, first_line)
-        places = parse.places_of(log_format, table, prefixed=reading.prefixed)
-        yield table, replace(reading, columns=columns, places=places)
+        table = parse.lines_table(part, first_line, log_format, prefixed=reading.prefixed)
+        yield table, replace(reading, columns=columns)
         first_line += len(table)

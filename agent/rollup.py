@@ -81,13 +81,13 @@ class Counts:
 class Retry:
     """How lines are read that are no event of their file's first format."""
 
-    also: Sequence[tuple[str, bool]]
-    """SELECTs over ``rejected``, each with whether it is also for lines that rightly are no event
-    of the first format: another vendor's lines may look so."""
+    also: Sequence[tuple[Callable[[str], str], bool]]
+    """What makes a SELECT over a relation of lines, each with whether it is also for lines that
+    rightly are no event of the first format: another vendor's lines may look so."""
     wanted: Callable[[Counts], bool]
     """Whether it is worth while, by how the lines came out at first."""
-    further: Callable[[], Sequence[tuple[str, bool]]]
-    """Asked once for more such SELECTs, all lines that are left standing in ``rejected``."""
+    further: Callable[[], Sequence[tuple[Callable[[str], str], bool]]]
+    """Asked once for more of these, all lines that are left standing in ``rejected``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +207,11 @@ class Rollup:
         self._left(retry.also)
         return bool(self._left(retry.further()) or retry.also)
 
-    def _left(self, also: Sequence[tuple[str, bool]]) -> int:
+    def _left(self, also: Sequence[tuple[Callable[[str], str], bool]]) -> int:
         """Try SELECTs in turn; leave in ``rejected`` what is no event and names no host."""
         for other, foreign in also:
             run(self._con, _SQL["rejected"].format(others=foreign))
-            run(self._con, _SQL["retry"].format(events=other))
+            run(self._con, _SQL["retry"].format(events=other("rejected")))
         run(self._con, _SQL["rejected"].format(others=True))
         return len(also)
 

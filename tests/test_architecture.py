@@ -37,8 +37,8 @@ GROUND = ("agent.errors", "agent.model", "agent.sql", "agent.__init__")
 """What every room stands on; these import nothing of ours."""
 CELLARS = {
     "agent.parse": (
-        "transforms cuts",
-        "each way to cut a line, and to read a cell, is SQL of its own",
+        "transforms cuts pairs spans",
+        "each way to cut a line, and to read a cell, is SQL or a look at all bytes of its own",
     ),
     "agent.files": (
         "packing",

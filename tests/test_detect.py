@@ -29,7 +29,7 @@ def attempt() -> Iterator[detect.Try]:
             ):
                 prefixed = parse.looks_prefixed(text)
                 reading = parse.Reading("UTC", date(2026, 1, 31), prefixed, columns)
-                con.register("head", parse.lines_table(part, 1))
+                con.register("head", parse.lines_table(part, 1, candidate, prefixed=prefixed))
                 row = con.execute(
                     "SELECT count(*) FILTER (outcome IS NULL), "
                     "count(*) FILTER (outcome IS NULL AND host IS NOT NULL), "

@@ -37,8 +37,10 @@ def read() -> Iterator[Read]:
             reading = parse.Reading(
                 dated=date(2026, 1, 31), prefixed=parse.looks_prefixed(text), columns=columns
             )
-            con.register("given_lines", parse.lines_table(text, 1))
-            sql = parse.events_sql(log_format, replace(reading, **how), "given_lines")
+            reading = replace(reading, **how)
+            lines = parse.lines_table(text, 1, log_format, prefixed=reading.prefixed)
+            con.register("given_lines", lines)
+            sql = parse.events_sql(log_format, reading, "given_lines")
             found = con.execute(f"{sql} ORDER BY line_no").fetchall()
             return [dict(zip(("line", "outcome", *FIELDS), row, strict=True)) for row in found]
 
@@ -276,50 +278,6 @@ def test_no_text_breaks_any_format(read: Read, pieces: list[str], data: st.DataO
     assert [row["line"] for row in rows] == [1, 2, 3]
     for row in rows:
         assert row["outcome"] is not None or row["ts"] is not None
-
-
-KEYED = sorted(name for name, log_format in KNOWN.items() if log_format.cut == "keyvalue")
-LATE = (
-    "cip=192.0.2.99", "user=x", 'user="a b"', "ehost=late.example.com", "eurl=late.example.com/a",
-    "qname=late.example.com", 'unauthuser="open',
-    "login=", "time=09:00:00", "unauthuser=y=z",
-)  # fmt: skip
-
-
-@settings(FUZZ, max_examples=15)
-@given(st.data())
-def test_a_hint_where_keys_stand_changes_no_result(read: Read, data: st.DataObject) -> None:
-    """Whatever the order of keys and wherever one turns up first."""
-    log_format = KNOWN[data.draw(st.sampled_from(KEYED))]
-    lines = []
-    for _ in range(data.draw(st.integers(1, 3))):
-        sample = data.draw(st.sampled_from(log_format.samples))
-        lead, *pairs = sample.line.split(log_format.delimiter)
-        late = data.draw(st.lists(st.sampled_from(LATE), max_size=2))
-        # A line that says a key twice is read by either.
-        late = [pair for pair in late if pair.partition("=")[0] + "=" not in sample.line]
-        pairs = data.draw(st.permutations([*pairs, *late[:1]]))
-        lead = data.draw(st.sampled_from([lead, f"<13>{pairs[0]}", f"Jan  1 09:00:00 fw {lead}"]))
-        lines.append(log_format.delimiter.join([lead, *pairs]))
-    # The first lines tell where to look; here others follow them.
-    lines = [lines[0]] * data.draw(st.sampled_from([1, 70])) + lines
-    table = parse.lines_table("".join(f"{line}\n" for line in lines).encode(), 1)
-    for prefixed in (False, True):
-        places = parse.places_of(log_format, table, prefixed=prefixed)
-        assert read(log_format, *lines, prefixed=prefixed, places=places) == read(
-            log_format, *lines, prefixed=prefixed
-        )
-
-
-def test_a_key_that_stands_in_a_late_line_only_is_looked_for(read: Read) -> None:
-    """The first lines tell where to look first, not what there is."""
-    line = sample_of("zscaler_web_kv", 1).line
-    lines = [line] * 100 + [line.replace("user=", "login=")]
-    table = parse.lines_table("".join(f"{line}\n" for line in lines).encode(), 1)
-    places = parse.places_of(KNOWN["zscaler_web_kv"], table, prefixed=False)
-    assert places["login"] == []
-    found = read(KNOWN["zscaler_web_kv"], *lines, places=places)
-    assert found[-1]["user"] == "bwagner@example.com"
 
 
 @FUZZ

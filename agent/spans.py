@@ -1,0 +1,85 @@
+"""A text as one array of bytes, and Arrow columns of what stands at places in it, uncopied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Places = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+_PIECE = 1 << 20
+"""Bytes."""
+_PAD = 16
+"""Bytes around the text, so that words may be read before its start and past its end."""
+_INLINE = 12
+"""Bytes that an Arrow view of a text holds by itself."""
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_KEPT = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
+"""What is kept of a word of which only some bytes count."""
+
+
+class Text:
+    """Lines of UTF-8, as places in an array of bytes; a line feed stands before and behind each."""
+
+    def __init__(self, clean: bytes | bytearray | memoryview) -> None:
+        """Take a text in which each line ends with a line feed."""
+        self.data = b"".join((bytes(_PAD - 1), b"\n", clean, bytes(_PAD)))
+        self.array: Bytes = np.frombuffer(self.data, np.uint8)
+        self._words = np.ndarray((len(self.data) - 7,), "<u8", self.data, strides=(1,))
+        feeds = self.found("\n")
+        self.starts, self.ends = feeds[:-1] + 1, feeds[1:]
+
+    def replaced(self, old: bytes, new: bytes) -> Text:
+        """Return the text with something in place of something else of the same length."""
+        return Text(self.data[_PAD:-_PAD].replace(old, new))
+
+    def found(self, sign: str) -> Places:
+        """Return the places of an ASCII character, in order."""
+        return np.flatnonzero(self.array == ord(sign))
+
+    def words(self, places: Places) -> NDArray[np.uint64]:
+        """Return the eight bytes from each place on, as numbers whose lowest byte is the first."""
+        return self._words[places]
+
+    def lines_of(self, places: Places) -> Places:
+        """Return the number of the line in which each place is; places are in order."""
+        edges = np.searchsorted(places, self.starts)
+        return np.repeat(np.arange(len(edges)), np.diff(edges, append=len(places)))
+
+    def column(self, starts: Places, ends: Places) -> pa.Array:
+        """Return what stands between places as an Arrow column of views of this text.
+
+        A view is of 16 bytes: length, first four bytes, number of the buffer, offset in it, or up
+        to twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
+        """
+        sizes = ends - starts
+        first, last = self.words(starts), self.words(starts + 4)
+        short = sizes <= _INLINE
+        first = np.where(short, first & _KEPT[np.minimum(sizes, 4)], first & _LOW)
+        kept = last & _KEPT[np.clip(sizes - 4, 0, 8)]
+        views = np.empty((len(starts), 2), np.uint64)
+        views[:, 0] = sizes.astype(np.uint64) | first << _HALF
+        views[:, 1] = np.where(short, kept, starts.astype(np.uint64) << _HALF)
+        # Not pa.array: it imports pandas, which takes longer than many a scan.
+        buffers = [None, pa.py_buffer(views), pa.py_buffer(self.data)]
+        return pa.Array.from_buffers(pa.string_view(), len(starts), buffers)
+
+
+def pieces(clean: bytes | bytearray) -> Iterator[Text]:
+    """Yield a text in pieces of whole lines that a processor's cache holds; at least one."""
+    start, view = 0, memoryview(clean)
+    while len(clean) - start > _PIECE:
+        end = clean.rfind(b"\n", start, start + _PIECE) + 1 or clean.find(b"\n", start) + 1
+        yield Text(view[start:end])
+        start = end
+    yield Text(view[start:])
+
+
+def joined(column: pa.ChunkedArray) -> bytes:
+    """Return the texts of an Arrow column as lines of one text."""
+    return "".join(f"{text}\n" for text in column.to_pylist()).encode()
