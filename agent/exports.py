@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import chain
 from typing import Any, Final
+
+import rtoml
 
 from agent.csv_cells import plain
 from agent.errors import Problem, RulesError, unknown_key
@@ -66,8 +67,8 @@ def load_exports() -> Exports:
 def exports_of(text: str) -> Exports:
     """Return the exports that a TOML text declares. Raises RulesError with all its problems."""
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = rtoml.loads(text)
+    except rtoml.TomlParsingError as error:
         raise RulesError(Problem(_WHERE, f"is not TOML: {error}.")) from None
     problems = list(_faults(tables))
     if problems:

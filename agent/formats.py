@@ -7,13 +7,14 @@ rules/README.md has the grammar. It knows no SQL: ``agent.parse`` compiles it.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
+
+import rtoml
 
 from agent.errors import Problem, RulesError, nearest
 from agent.model import (
@@ -95,8 +96,8 @@ def read_format(name: str, text: str) -> Format:
     """Return the format that a text of TOML holds. Raises RulesError with all its problems."""
     problems: list[Problem] = []
     try:
-        made = _Reader(name, problems).format(name, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        made = _Reader(name, problems).format(name, rtoml.loads(text))
+    except rtoml.TomlParsingError as error:
         raise RulesError(Problem(name, f"is not TOML: {error}.")) from None
     if made is None or problems:
         raise RulesError(problems)
@@ -105,8 +106,8 @@ def read_format(name: str, text: str) -> Format:
 
 def _load(entry: Traversable, where: str, problems: list[Problem]) -> Format | None:
     try:
-        table = tomllib.loads(entry.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = rtoml.loads(entry.read_text(encoding="utf-8"))
+    except (rtoml.TomlParsingError, UnicodeDecodeError) as error:
         problems.append(Problem(where, f"is not TOML: {error}."))
         return None
     reader = _Reader(where, problems)

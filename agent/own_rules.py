@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import rtoml
 
 from agent import rulebook
 from agent.catalogue import Catalogue, entry_text, file_text, load_catalogue
@@ -37,8 +38,8 @@ def add(folder: Path, over: Sequence[Path], category: str, given: Mapping[str, A
     file = folder / "apps" / f"{category}.toml"
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     try:
-        held = tomllib.loads(before)
-    except tomllib.TOMLDecodeError as error:
+        held = rtoml.loads(before)
+    except rtoml.TomlParsingError as error:
         raise RulesError(Problem(str(file), f"this is not TOML: {error}")) from error
     if app_id in held:
         raise RulesError(Problem(str(file), f'"{app_id}" is in it already; edit it there.'))
@@ -88,7 +89,7 @@ def tidy(folder: Path) -> list[Problem]:
     for file in sorted((folder / "apps").glob("*.toml")):
         try:
             text = file.read_text(encoding="utf-8")
-            tables = tomllib.loads(text)
+            tables = rtoml.loads(text)
             if not all(isinstance(table, dict) for table in tables.values()):
                 continue
             made = file_text(tables)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+import rtoml
 
 from agent.errors import Problem, RulesError
 
@@ -46,8 +47,8 @@ def load_resolvers() -> Resolvers:
     where = "rules/resolvers.toml"
     text = resources.files("rules").joinpath("resolvers.toml").read_text(encoding="utf-8")
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = rtoml.loads(text)
+    except rtoml.TomlParsingError as error:
         raise RulesError(Problem(where, f"is not TOML: {error}.")) from None
     problems = [
         Problem(where, message, key=f"{kind}.{name}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import rtoml
+
 from agent.errors import Problem, unknown_key
 
 _LABEL = re.compile(r"[a-z0-9#](?:[a-z0-9#-]{0,61}[a-z0-9#])?")
-_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_AT_LINE = re.compile(r" at line (\d+) column \d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class RuleFile:
     def tables(self, file: Traversable | Path) -> dict[str, object]:
         """Return what a file holds, nothing where it cannot be read."""
         try:
-            return tomllib.loads(file.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+            return rtoml.loads(file.read_text(encoding="utf-8"))
+        except rtoml.TomlParsingError as error:
             found = _AT_LINE.search(str(error))
             message = f"this is not TOML: {_AT_LINE.sub('', str(error))}"
             line = int(found[1]) if found else None

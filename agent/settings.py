@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import rtoml
 
 from agent.errors import Problem, RulesError
 
@@ -83,10 +84,10 @@ def load_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = rtoml.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RulesError(Problem(str(path), f"cannot be read: {error.strerror}.")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (rtoml.TomlParsingError, UnicodeDecodeError) as error:
         raise RulesError(Problem(str(path), f"is not TOML: {error}.")) from None
     return _Reader(path).settings(table)
 

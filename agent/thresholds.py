@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
+
+import rtoml
 
 from agent.errors import Problem, RulesError, unknown_key
 
@@ -54,8 +55,8 @@ def load_thresholds(path: Path | Traversable | None = None) -> Thresholds:
     file = resources.files("rules").joinpath("adoption.toml") if path is None else path
     where = f"rules/{file.name}" if path is None else str(file)
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = rtoml.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, rtoml.TomlParsingError) as error:
         raise RulesError(Problem(where, f"cannot be read: {error}.")) from error
     given = {
         f"{table}.{key}": value

@@ -6,7 +6,6 @@ The points and words are data, rules/queue.toml; nothing here decides what a dom
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import rtoml
 
 from agent import sql
 from agent.errors import Problem, RulesError, unknown_key
@@ -78,8 +78,8 @@ def load_ranking() -> Ranking:
     file = resources.files("rules").joinpath("queue.toml")
     where = "rules/queue.toml"
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = rtoml.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, rtoml.TomlParsingError) as error:
         raise RulesError(Problem(where, f"cannot be read: {error}.")) from error
     problems = [Problem(where, message, key) for key, message in _faults(tables)]
     if problems:
