@@ -14,7 +14,7 @@ READY = .venv/.ready
 BIN = .venv/bin
 SOURCES = agent dashboard rules tests benchmarks
 
-.PHONY: help setup demo test check servers format bench screenshots clean
+.PHONY: help setup demo test check servers format bench fuzz screenshots clean
 .DELETE_ON_ERROR:
 
 help:  ## Show what there is to do
@@ -40,6 +40,10 @@ bench: $(READY)  ## Time a scan beside other programs, then the dashboard (bench
 	$(BIN)/python -m benchmarks.scan $(ARGS)
 	$(BIN)/python -m benchmarks.dashboard
 	$(BIN)/python -m benchmarks.catalogue
+
+fuzz: $(READY)  ## Feed damaged logs and captures to the readers, a minute each (tests/fuzz.py)
+	$(UV) sync --locked --quiet --group fuzz --python .uv/bin/python
+	for target in lines packets; do $(BIN)/python -m tests.fuzz $$target -max_total_time=60 || exit; done
 
 screenshots: $(READY) servers  ## Take the pictures of README from a demo company
 	$(BIN)/python -m tests.screenshots $(ARGS)

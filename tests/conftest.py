@@ -30,6 +30,8 @@ DEBIAN_PACKAGES = {
 """Programs that tests drive, with the Debian package that brings each."""
 
 SCAN_SECONDS = 300
+collect_ignore = ["fuzz.py"]
+"""It takes over whatever imports it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
