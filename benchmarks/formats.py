@@ -41,6 +41,14 @@ GOACCESS = {
     "squid_native": "%x.%^ %~%L %h %^/%s %b %m %U %^",
     "squid_combined": '%h %^ %e [%d:%t %^] "%r" %s %b "%R" "%u" %^',
 }
+
+
+def _pairs(delimiter: str, *keys: str) -> str:
+    """Return the values of keys; the pairs are found once, however often they are asked for."""
+    found = f"extractKeyValuePairs(line, '=', '{delimiter}', '\"')"
+    return ", ".join(f"{found}['{key}']" for key in keys)
+
+
 CLICKHOUSE = {
     "zscaler_web_csv": "splitByChar(',', line)[{client}], splitByChar(',', line)[{user}], "
     "splitByChar(',', line)[{host}]",
@@ -48,16 +56,14 @@ CLICKHOUSE = {
     "splitByChar(',', line)[{host}]",
     "w3c_extended": "splitByChar(' ', line)[{client}], splitByChar(' ', line)[{user}], "
     "splitByChar(' ', line)[{host}]",
-    "fortigate": "extractKeyValuePairs(line, '=', ' ', '\"') AS kv, kv['srcip'], kv['user'], "
-    "kv['hostname']",
-    "zscaler_web_kv": "extractKeyValuePairs(line, '=', '\\t', '\"') AS kv, kv['ClientIP'], "
-    "kv['user'], kv['url']",
+    "fortigate": _pairs(" ", "srcip", "user", "hostname"),
+    "zscaler_web_kv": _pairs("\\t", "ClientIP", "user", "url"),
     "suricata_eve": "JSONExtractString(line, 'src_ip'), '', "
     "JSONExtractString(line, 'dns', 'rrname')",
     "panos_cef": "extract(line, 'src=([^ ]*)'), extract(line, 'suser=([^ ]*)'), "
     "extract(line, 'request=\"?([^ \"]*)')",
     "panos_leef": "extract(line, 'src=([^\\t|]*)'), extract(line, 'usrName=([^\\t|]*)'), "
-    "extract(line, 'url=\"?([^\\t|\"]*)')",
+    "extract(line, 'Miscellaneous=\"?([^\\t|\"]*)')",
 }
 """Where client, user and host stand, as an expression; numbers are filled in by looking."""
 
