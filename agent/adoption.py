@@ -20,10 +20,10 @@ __all__ = ["Thresholds", "derive", "load_thresholds"]
 
 _SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
 _SCRATCH: Final = {
-    "VIEW": "placed_usage placed_host",
+    "VIEW": "placed_usage placed_host used met",
     "TABLE": (
-        "span department_no app_no purpose outside inside seen basis person_week dark lost "
-        "department_week source_sight active turn cell_week clock walked"
+        "span department_no app_no purpose told_user behind outside inside seen basis person_week "
+        "dark lost department_week source_sight active turn cell_week clock walked"
     ),
     "MACRO": "monday fraction crowd",
 }

@@ -145,7 +145,8 @@ COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: p
 CREATE TABLE findings.coverage_daily (
     day DATE, department VARCHAR, source VARCHAR, people INTEGER, expected_people INTEGER,
     headcount INTEGER, clients INTEGER, expected_clients INTEGER, hours INTEGER, requests BIGINT,
-    unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT
+    unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT,
+    tunnel_requests BIGINT, bare_requests BIGINT
 );
 COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
 COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
@@ -161,6 +162,8 @@ COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A D
 COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
 COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
 COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.tunnel_requests IS 'Requests of which the log shows only the CONNECT: the host, and nothing of what was done there; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.bare_requests IS 'Requests that name nothing but an address; NULL where an older Sundial read the logs.';
 
 CREATE TABLE findings.hidden_daily (
     day DATE, department VARCHAR, source VARCHAR, kind VARCHAR, operator VARCHAR,
@@ -179,11 +182,11 @@ COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused.'
 CREATE TABLE findings.identity_conflicts (
     day DATE, reason VARCHAR, addresses BIGINT, hours DOUBLE
 );
-COMMENT ON TABLE findings.identity_conflicts IS 'Addresses that leases or log-ons give to several people at once; what they did then is traffic of an address, and nobody''s use.';
+COMMENT ON TABLE findings.identity_conflicts IS 'Addresses of which it cannot be said whose they were: what they did then is traffic of an address, and nobody''s use.';
 COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began.';
-COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: a few people; shared: so many that the address is shared.';
+COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: leases or log-ons give it to a few people at once; shared: to so many that the address is shared. users: logs name several users of the address on one day, so what others saw of it is nobody''s. many users, many browsers: so many at once that the address is shared.';
 COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses.';
-COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together.';
+COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together; NULL where that is not known.';
 
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,

@@ -23,6 +23,7 @@ from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnet
 __all__ = [
     "ALWAYS",
     "FOREVER",
+    "MANY",
     "Devices",
     "Directory",
     "Move",
@@ -45,6 +46,11 @@ __all__ = [
 ]
 
 _NOWHERE: Final = "(unknown)"
+MANY: Final = 4
+"""People at one address at once from which it is shared, and no conflict any more."""
+BROWSERS: Final = 24
+"""Bits of a day's sketch from which an address is shared: about thirty browsers that name no user.
+Every app on a desk that is a web page within brings one, and so does each of their updates."""
 _STAY: Final = {"department": pa.string(), "valid_from": pa.date32(), "valid_to": pa.date32()}
 _ALIASES: Final = pa.schema({"person": pa.int64(), "alias_key": pa.string()})
 _STAYS: Final = pa.schema({"person": pa.int64(), **_STAY})
@@ -100,12 +106,13 @@ def place(
     directory: Directory | None,
     subnets: Subnets | None,
     pseudonyms: Pseudonyms,
+    many: int = MANY,
 ) -> None:
-    """Rewrite person, alias, person_department, subnet and membership of the star.
+    """Rewrite person, alias, person_department, subnet, crowd and membership of the star.
 
-    Runs inside the transaction of the caller. None leaves what an earlier directory or list of
-    subnets said; membership is rebuilt for every actor in any case. A person keeps the id under
-    which any of their spellings was stored.
+    Runs inside the transaction of the caller. ``many`` people at one address at once share it.
+    None leaves what an earlier directory or list of subnets said; membership is rebuilt for every
+    actor in any case. A person keeps the id under which any of their spellings was stored.
     """
     if directory is not None:
         people = _keyed(directory, pseudonyms)
@@ -126,6 +133,9 @@ def place(
             (row.network, row.department, row.site, row.shared, row.people) for row in subnets.rows
         ]
         _run(con, "subnets", incoming_subnet=_table(rows, _SUBNETS))
+    con.execute("SET VARIABLE many = $many", {"many": many})
+    con.execute("SET VARIABLE browsers = $browsers", {"browsers": BROWSERS})
+    _run(con, "crowd")
     _run(con, "membership", seen_network=_seen_networks(con, subnets))
 
 
@@ -150,10 +160,11 @@ def replace_people(
     directory: Directory | None,
     subnets: Subnets | None,
     pseudonyms: Pseudonyms,
+    many: int = MANY,
 ) -> list[Move]:
     """Place everybody anew as ``place`` does, and return what moved."""
     con.execute("CREATE OR REPLACE TEMP TABLE earlier AS FROM membership")
-    place(con, directory, subnets, pseudonyms)
+    place(con, directory, subnets, pseudonyms, many)
     moves = con.execute(sql.sections("people.sql")["moved"]).fetchall()
     con.execute("DROP TABLE earlier")
     return [Move(*move) for move in moves]

@@ -78,7 +78,8 @@ def scan(
         report.tell("publishing")
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
-            people.place(con, who.directory, who.subnets, who.key)
+            many = claims.terms(settings).many
+            people.place(con, who.directory, who.subnets, who.key, many)
         kept.publish(lambda con: _derive(con, rules, settings.internal))
     report.seconds = time.monotonic() - began
     return report
@@ -114,7 +115,8 @@ def resolve(
         kept.belongs_to(who.key.spelling("sundial"))
         settings = recalled(asked, kept.setting("settings"))
         with kept.transaction() as con:
-            moves = people.replace_people(con, who.directory, who.subnets, who.key)
+            many = claims.terms(settings).many
+            moves = people.replace_people(con, who.directory, who.subnets, who.key, many)
         kept.publish(lambda con: _derive(con, rules, settings.internal))
     return moves, report.problems
 
@@ -195,8 +197,9 @@ def _held(
         return None
     with kept.transaction() as con:
         # Who is one person under two spellings, a new directory may know better.
-        people.place(con, who.directory, who.subnets, who.key)
-        return identity.timeline(con, claims.terms(settings))
+        terms = claims.terms(settings)
+        people.place(con, who.directory, who.subnets, who.key, terms.many)
+        return identity.timeline(con, terms)
 
 
 def _find(paths: Sequence[Path], settings: Settings, report: intake.Report) -> list[files.LogFile]:
@@ -245,6 +248,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     known_apps = rules.catalogue
     naming = rollup.Naming(
         host=host,
+        bare=lambda raw: parse.clean_address(parse.clean_host(raw) or "") is not None,
         match=known_apps.match,
         fold=known_apps.fold,
         made=known_apps.made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,13 +36,17 @@ class Day:
 
     def ask(self, *moments: str, client: str = "10.1.0.1", user: str = "") -> None:
         """Write a log in which an address asks for an app at each moment."""
-        names = f'"username":"{user}",' if user else ""
-        lines = (
+        lines = (self.line(moment, client, user) for moment in moments)
+        name = user.replace("\\", "-") or "nobody"
+        self.write(f"logs/web-{client}-{name}.log", "".join(lines))
+
+    def line(self, moment: str, client: str = "10.1.0.1", user: str = "") -> str:
+        """Return one line of a Zeek, which may name its user."""
+        names = f'"username":{json.dumps(user)},' if user else ""
+        return (
             f'{{"ts":"{moment}","id.orig_h":"{client}","id.resp_h":"192.0.2.1","trans_depth":1,'
             f'{names}"host":"app.slack.com","request_body_len":1,"response_body_len":1}}\n'
-            for moment in moments
         )
-        self.write(f"logs/web-{client}-{user or 'nobody'}.log", "".join(lines))
 
     def scan(self, settings: str = "", *, ok: bool = True) -> set[tuple[object, ...]]:
         """Scan, and return day of the month, department and requests of all use."""
@@ -197,6 +202,88 @@ def test_the_same_login_in_two_domains_places_nobody(day: Day) -> None:
     )
     day.ask("2026-03-02T08:30:00Z", "2026-03-02T09:30:00Z")
     assert day.scan(LOGONS) == {(2, "(unknown)", 1), (2, "Sales", 1)}
+
+
+def test_two_domains_with_one_login_are_two_people_and_one_domain_is_one(day: Day) -> None:
+    """The directory knows ann of ACME, and in which of two domains bob is nobody says."""
+    day.write("people.csv", PEOPLE.replace("ann,", "ACME\\ann,", 1))
+    day.ask("2026-03-02T09:00:00Z", user="ACME\\ann")
+    day.ask("2026-03-02T09:00:00Z", client="10.1.0.2", user="OTHER\\ann")
+    day.ask("2026-03-02T09:00:00Z", client="10.1.0.3", user="ACME\\bob")
+    day.ask("2026-03-02T09:00:00Z", client="10.1.0.4", user="OTHER\\bob")
+    day.ask("2026-03-02T09:00:00Z", client="10.1.0.5", user="OTHER.EXAMPLE\\eve")
+    assert day.scan() == {(2, "Marketing", 1), (2, "(unknown)", 3), (2, "Finance", 1)}
+    people = day.asked("SELECT department, people FROM usage_daily ORDER BY ALL")
+    assert people == [("(unknown)", 3), ("Finance", 1), ("Marketing", 1)]
+
+
+def test_somebody_in_no_directory_is_one_under_all_spellings_of_one_login(day: Day) -> None:
+    for place, user in enumerate(
+        ("zoe", "ACME\\zoe", "zoe@acme.example", "OTHER\\max", "ACME\\max")
+    ):
+        day.ask("2026-03-02T09:00:00Z", client=f"10.1.0.{place}", user=user)
+    day.scan()
+    assert day.asked("SELECT people, requests FROM usage_daily") == [(3, 5)]
+
+
+def test_a_user_of_a_proxy_is_behind_the_address_for_the_day(day: Day) -> None:
+    """What a resolver saw of the address is his, in whatever order the logs come."""
+    day.ask("2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z")
+    assert day.scan() == {(2, "(unknown)", 1), (3, "(unknown)", 1)}
+    day.ask("2026-03-02T14:00:00Z", user="ann")
+    day.ask("2026-03-02T15:00:00Z", user="ACME\\ann")
+    assert day.scan() == {(2, "Marketing", 3), (3, "(unknown)", 1)}
+    people = "SELECT people FROM usage_daily WHERE department = 'Marketing'"
+    assert day.asked(people) == [(1,)]
+    assert day.asked("FROM identity_conflicts") == []
+
+
+def test_two_users_of_a_proxy_on_one_day_are_a_conflict_that_is_shown(day: Day) -> None:
+    day.ask("2026-03-02T09:00:00Z", "2026-03-02T16:00:00Z")
+    day.ask("2026-03-02T10:00:00Z", user="ann")
+    day.ask("2026-03-02T14:00:00Z", user="bob")
+    day.ask("2026-03-02T14:00:00Z", client="10.1.0.2", user="PC-7$")
+    day.ask("2026-03-02T14:30:00Z", client="10.1.0.2", user="eve")
+    day.ask("2026-03-02T15:00:00Z", client="10.1.0.2")
+    found = day.scan()
+    assert found == {
+        (2, "(unknown)", 3), (2, "Marketing", 1), (2, "Sales", 1), (2, "Finance", 2),
+    }  # fmt: skip
+    shown = day.asked("SELECT reason, addresses, hours FROM identity_conflicts")
+    assert shown == [("users", 1, 2.0)]
+
+
+def test_a_lease_goes_before_the_user_of_a_proxy(day: Day) -> None:
+    day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n")
+    day.write("kea.csv", KEA + kea("10.1.0.1", "02:00:5e:00:53:01", NOON, 3600))
+    day.ask("2026-03-02T12:30:00Z", "2026-03-02T14:00:00Z")
+    day.ask("2026-03-02T15:00:00Z", user="bob")
+    assert day.scan(LEASES) == {(2, "Marketing", 1), (2, "Sales", 2)}
+
+
+def test_many_users_of_one_hour_share_an_address(day: Day) -> None:
+    """From then on until the last such day it is traffic, also on a day with one user."""
+    for user in ("ann", "bob", "eve", "mia"):
+        day.ask("2026-03-02T10:05:00Z", "2026-03-06T10:05:00Z", user=user)
+    day.ask("2026-03-04T10:00:00Z", user="max")
+    day.ask("2026-03-02T11:00:00Z", "2026-03-04T11:00:00Z", "2026-03-09T11:00:00Z")
+    day.scan()
+    shared = "SELECT day(day), shared_requests FROM coverage_daily WHERE shared_requests > 0"
+    assert day.asked(f"{shared} ORDER BY ALL") == [(2, 1), (4, 1)]
+    shown = day.asked("SELECT day(day), reason, addresses, hours FROM identity_conflicts")
+    assert shown == [(2, "many users", 1, 2.0)]
+
+
+def test_many_browsers_that_name_no_user_share_an_address(day: Day) -> None:
+    line = day.line("2026-03-02T09:00:00Z")
+    agents = (f'"user_agent":"Mozilla/5.0 (build {number})","host"' for number in range(40))
+    day.write("logs/web.log", "".join(line.replace('"host"', agent) for agent in agents))
+    day.ask("2026-03-02T09:00:00Z", client="10.1.0.2")
+    day.scan()
+    shared = day.asked("SELECT sum(requests), sum(shared_requests) FROM coverage_daily")
+    assert shared == [(41, 40)]
+    shown = day.asked("SELECT reason, addresses, hours FROM identity_conflicts")
+    assert shown == [("many browsers", 1, None)]
 
 
 def test_leases_among_the_logs_are_read_once_and_name_nobody_in_the_clear(day: Day) -> None:
