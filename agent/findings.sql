@@ -50,7 +50,8 @@ COMMENT ON COLUMN findings.categories.name IS 'Name for readers.';
 COMMENT ON COLUMN findings.categories.description IS 'What belongs in it.';
 
 CREATE TABLE findings.departments (
-    department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE
+    department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE,
+    parent VARCHAR, dotted VARCHAR[]
 );
 COMMENT ON TABLE findings.departments IS 'Departments of the directory, of the subnets and of the logs, one a row.';
 COMMENT ON COLUMN findings.departments.department IS 'Name; (unknown) holds what no department could be found for.';
@@ -58,6 +59,15 @@ COMMENT ON COLUMN findings.departments.headcount IS 'People in the last week by 
 COMMENT ON COLUMN findings.departments.basis IS 'What stands for a person: person, or address where only addresses are seen.';
 COMMENT ON COLUMN findings.departments.first_day IS 'First day with any request from it; NULL if never seen.';
 COMMENT ON COLUMN findings.departments.last_day IS 'Last day with any request from it; NULL if never seen.';
+
+COMMENT ON COLUMN findings.departments.parent IS 'Unit above it by the directory; NULL if that names none.';
+COMMENT ON COLUMN findings.departments.dotted IS 'Departments of which somebody belongs here too by a dotted line, in the last week; such people count in their own department only.';
+
+CREATE TABLE findings.divisions (division VARCHAR, department VARCHAR, depth INTEGER);
+COMMENT ON TABLE findings.divisions IS 'The tree of the directory: every unit that has others below it, with each department in it. What a division does is the sum of what these departments do.';
+COMMENT ON COLUMN findings.divisions.division IS 'Unit that others are below.';
+COMMENT ON COLUMN findings.divisions.department IS 'Department in it: itself, or one below it.';
+COMMENT ON COLUMN findings.divisions.depth IS 'How many levels below it the department is; 0 for itself.';
 
 CREATE TABLE findings.usage_daily (
     day DATE, app VARCHAR, department VARCHAR, signal VARCHAR, evidence VARCHAR,
@@ -279,7 +289,7 @@ COMMENT ON COLUMN findings.changes.weeks_since_first IS 'Weeks from the first ac
 CREATE TABLE findings.sources (
     source VARCHAR, formats VARCHAR[], kind VARCHAR, files INTEGER, lines BIGINT, events BIGINT,
     rejects BIGINT, first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN,
-    has_bytes BOOLEAN, has_client BOOLEAN, ahead_seconds BIGINT
+    has_bytes BOOLEAN, has_client BOOLEAN, ahead_seconds BIGINT, retired DATE
 );
 COMMENT ON TABLE findings.sources IS 'Streams of logs, one a row.';
 COMMENT ON COLUMN findings.sources.source IS 'Name of the stream.';
@@ -295,6 +305,15 @@ COMMENT ON COLUMN findings.sources.has_user IS 'Whether any file names users.';
 COMMENT ON COLUMN findings.sources.has_bytes IS 'Whether any file counts bytes.';
 COMMENT ON COLUMN findings.sources.has_client IS 'Whether any file names client addresses.';
 COMMENT ON COLUMN findings.sources.ahead_seconds IS 'By how much the newest event of a file is later than the file was written or read, at worst; above 0 the clock or the time zone is wrong. NULL while nothing was read.';
+
+COMMENT ON COLUMN findings.sources.retired IS 'Day from which on the operator expects nothing of it; NULL while it should speak.';
+
+CREATE TABLE findings.clock_skew (source VARCHAR, beside VARCHAR, seconds BIGINT, pairs BIGINT);
+COMMENT ON TABLE findings.clock_skew IS 'By how much the clock of a resolver differs from that of a proxy that serves the same clients, where it can be told: a client asks for the address of a host just before it asks for the host.';
+COMMENT ON COLUMN findings.clock_skew.source IS 'Source of kind dns.';
+COMMENT ON COLUMN findings.clock_skew.beside IS 'Source of another kind.';
+COMMENT ON COLUMN findings.clock_skew.seconds IS 'Median of how much later the first look-up of a day stands in the one than the first request in the other; above 0 the resolver is ahead.';
+COMMENT ON COLUMN findings.clock_skew.pairs IS 'Days, clients and hosts that it was told from, in the last four weeks; at least 30, half of them within a minute of the median.';
 
 CREATE TABLE findings.log_files (
     file_id INTEGER, source VARCHAR, path VARCHAR, format VARCHAR, lines BIGINT, events BIGINT,

@@ -54,6 +54,7 @@ Every app on a desk that is a web page within brings one, and so does each of th
 _STAY: Final = {"department": pa.string(), "valid_from": pa.date32(), "valid_to": pa.date32()}
 _ALIASES: Final = pa.schema({"person": pa.int64(), "alias_key": pa.string()})
 _STAYS: Final = pa.schema({"person": pa.int64(), **_STAY})
+_UNITS: Final = pa.schema({"department": pa.string(), "parent": pa.string()})
 _NAMES: Final = pa.schema({"alias_key": pa.string(), **_STAY, "person": pa.string()})
 _SUBNETS: Final = pa.schema(
     {
@@ -108,7 +109,7 @@ def place(
     pseudonyms: Pseudonyms,
     many: int = MANY,
 ) -> None:
-    """Rewrite person, alias, person_department, subnet, crowd and membership of the star.
+    """Rewrite all that a directory and an address plan say, and who is where, in the star.
 
     Runs inside the transaction of the caller. ``many`` people at one address at once share it.
     None leaves what an earlier directory or list of subnets said; membership is rebuilt for every
@@ -120,11 +121,16 @@ def place(
         stays = [
             (number, *stay) for number, (person, _) in enumerate(people) for stay in person.stays
         ]
+        also = [
+            (number, *stay) for number, (person, _) in enumerate(people) for stay in person.also
+        ]
         _run(
             con,
             "directory",
             incoming_alias=_table(aliases, _ALIASES),
             incoming_stay=_table(stays, _STAYS),
+            incoming_also=_table(also, _STAYS),
+            incoming_unit=_table(sorted(directory.above.items()), _UNITS),
         )
     if subnets is None:
         subnets = stored_subnets(con)

@@ -36,6 +36,15 @@ SELECT person_id, department, valid_from, valid_to
 FROM incoming_stay JOIN placed_person USING (person)
 ORDER BY ALL;
 
+DELETE FROM person_also;
+INSERT INTO person_also (person_id, department, valid_from, valid_to)
+SELECT person_id, department, valid_from, valid_to
+FROM incoming_also JOIN placed_person USING (person)
+ORDER BY ALL;
+
+DELETE FROM unit;
+INSERT INTO unit (department, parent) SELECT department, parent FROM incoming_unit;
+
 DROP TABLE placed_person;
 
 -- section: subnets

@@ -80,7 +80,7 @@ def scan(
         with kept.transaction() as con:
             many = claims.terms(settings).many
             people.place(con, who.directory, who.subnets, who.key, many)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+        kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
 
@@ -94,8 +94,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
-        internal = recalled(Settings(), kept.setting("settings")).internal
-        kept.publish(lambda con: _derive(con, rules, internal))
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
 
@@ -117,7 +117,7 @@ def resolve(
         with kept.transaction() as con:
             many = claims.terms(settings).many
             moves = people.replace_people(con, who.directory, who.subnets, who.key, many)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+        kept.publish(lambda con: _derive(con, rules, settings))
     return moves, report.problems
 
 
@@ -261,7 +261,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     )
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -278,7 +278,8 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
             capture.FORMAT: capture.KIND,
         },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
-        internal=internal,
+        internal=settings.internal,
         endpoints=capture.endpoints(),
+        retired=[(one.name, one.retired) for one in settings.sources if one.retired],
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place)

@@ -85,6 +85,12 @@ CREATE TABLE IF NOT EXISTS person_department (
     person_id INTEGER NOT NULL, department VARCHAR NOT NULL,
     valid_from DATE NOT NULL, valid_to DATE NOT NULL
 );
+-- Further units of somebody (dotted line), who counts in none of them; and which unit is above which.
+CREATE TABLE IF NOT EXISTS person_also (
+    person_id INTEGER NOT NULL, department VARCHAR NOT NULL,
+    valid_from DATE NOT NULL, valid_to DATE NOT NULL
+);
+CREATE TABLE IF NOT EXISTS unit (department VARCHAR PRIMARY KEY, parent VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS subnet (
     network VARCHAR PRIMARY KEY, department VARCHAR, site VARCHAR, shared BOOLEAN NOT NULL,
     people INTEGER
@@ -144,15 +150,15 @@ looked_up AS (
     LEFT JOIN alias AS whole ON whole.alias_key = met.key
     LEFT JOIN alias AS part ON part.alias_key = met.alt_key
 ),
-counted AS (
-    SELECT *, 1 = count(*) FILTER (has_domain OR own IS NULL)
-        OVER (PARTITION BY alt_key, has_domain) AS alone
-    FROM looked_up
+lonely AS (
+    SELECT alt_key, has_domain, true AS alone FROM looked_up
+    WHERE alt_key IS NOT NULL AND (has_domain OR own IS NULL)
+    GROUP BY alt_key, has_domain HAVING count(*) = 1
 )
 SELECT
     key,
     coalesce(own, CASE WHEN alone AND NOT (has_domain AND other IN (
         SELECT person_id FROM alias WHERE ends_with(alias_key, '\')
     )) THEN other END) AS person_id,
-    CASE WHEN alone THEN coalesce(alt_key, key) ELSE key END AS name
-FROM counted;
+    CASE WHEN alone THEN alt_key ELSE key END AS name
+FROM looked_up LEFT JOIN lonely USING (alt_key, has_domain);

@@ -433,10 +433,32 @@ SELECT valid_from, 'many ' || why, count(*), sum(hours) FROM crowd WHERE why <> 
 ORDER BY ALL;
 
 INSERT INTO findings.departments
-SELECT department, headcount, basis, first_day, last_day
+WITH dotted AS (
+    SELECT person_also.department, list(DISTINCT own.department ORDER BY own.department) AS dotted
+    FROM person_also JOIN person_department AS own USING (person_id)
+    CROSS JOIN (SELECT monday(last_day) AS week FROM span)
+    WHERE person_also.valid_from < week + 7 AND person_also.valid_to > week
+        AND own.valid_from < week + 7 AND own.valid_to > week
+    GROUP BY person_also.department
+)
+SELECT department, headcount, basis, first_day, last_day, parent, dotted
 FROM basis
 LEFT JOIN (SELECT dept, headcount FROM department_week QUALIFY week = max(week) OVER ())
     USING (dept)
+LEFT JOIN unit USING (department)
+LEFT JOIN dotted USING (department)
+ORDER BY ALL;
+
+-- No tree is deeper than 32 levels; more would be a circle.
+INSERT INTO findings.divisions
+WITH RECURSIVE below AS (
+    SELECT DISTINCT parent AS division, parent AS department, 0 AS depth FROM unit
+    UNION
+    SELECT division, unit.department, depth + 1
+    FROM below JOIN unit ON unit.parent = below.department WHERE depth < 32
+)
+SELECT division, department, min(depth) FROM below SEMI JOIN basis USING (department)
+GROUP BY division, department
 ORDER BY ALL;
 
 INSERT INTO findings.meta
@@ -567,8 +589,10 @@ SELECT
     min(first_seen), max(last_seen),
     coalesce(bool_or(has_user), false), coalesce(bool_or(has_bytes), false),
     coalesce(bool_or(has_client), false),
-    max(epoch(last_seen - least(modified, scanned_at)))
+    max(epoch(last_seen - least(modified, scanned_at))),
+    any_value(CAST(given_retired.day AS DATE))
 FROM source
+LEFT JOIN given_retired USING (source)
 LEFT JOIN (
     SELECT
         log_file.*,
@@ -579,6 +603,27 @@ LEFT JOIN (
 ) AS log_file USING (source_id)
 GROUP BY source
 ORDER BY source;
+
+-- A client asks for an address just before it asks for the host there, so the first of both on a day are
+-- as far apart as the clocks are. What a client remembers, or looks up in advance, is scattered.
+INSERT INTO findings.clock_skew
+WITH heard AS (
+    SELECT source_id, source, kind = 'dns' AS is_dns FROM findings.sources JOIN source USING (source)
+    WHERE kind <> 'mixed' AND (SELECT count(DISTINCT kind = 'dns') FROM findings.sources WHERE kind <> 'mixed') = 2
+),
+first AS (
+    SELECT day, host_id, who, source, is_dns, min(first_seen) AS moment
+    FROM used JOIN heard USING (source_id) JOIN outside USING (actor_id)
+    WHERE day > (SELECT last_day FROM span) - 28
+    GROUP BY ALL
+)
+SELECT look_up.source, request.source,
+    CAST(round(median(epoch(look_up.moment) - epoch(request.moment))) AS BIGINT), count(*)
+FROM first AS look_up JOIN first AS request USING (day, host_id, who)
+WHERE look_up.is_dns AND NOT request.is_dns
+GROUP BY ALL
+HAVING count(*) >= 30 AND mad(epoch(look_up.moment) - epoch(request.moment)) <= 60
+ORDER BY ALL;
 
 INSERT INTO findings.rejects
 SELECT
