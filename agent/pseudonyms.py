@@ -83,7 +83,8 @@ def canonical(user: str) -> str:
     *above, login = (part.strip() for part in text.replace("/", "\\").split("\\"))
     if not login:
         return text
-    domain = above[-1].partition(".")[0].strip() if above and "@" not in login else ""
+    named = next((part for part in reversed(above) if part), "") if "@" not in login else ""
+    domain = named.partition(".")[0].strip()
     return f"{domain}\\{login}" if domain else login
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from agent import formats, parse
+from agent import files, formats, parse, reading
+from agent.model import CLAIM_FIELDS, Format
 from tests.conftest import Run
 
+LOGS = Path(__file__).parent / "formats"
 CLAIMS = formats.of_claims(formats.load_all())
 PEOPLE = """login,mail,department,from,to
 ann,ann@acme.example,Marketing,,
@@ -97,6 +100,38 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_format_of_claims_proves_itself(name: str, con: duckdb.DuckDBPyConnection) -> None:
     assert parse.check_samples(con, [CLAIMS[name]]) == []
+
+
+def claims_in(con: duckdb.DuckDBPyConnection, one: Format, text: bytes) -> Iterator[str]:
+    """Each line of a log as its claim, or as the reason why it is none."""
+    columns, prefixed = parse.first_columns(one, text), parse.looks_prefixed(text)
+    line = 1
+    for part, named in parse.sections(one, bytes(parse.records(one, text)), columns):
+        how = parse.Reading("UTC", date(2026, 1, 31), prefixed, named)
+        con.register("part", parse.lines_table(part, line))
+        found = con.execute(f"{parse.events_sql(one, how, 'part')} ORDER BY line_no")
+        for number, outcome, *values in found.fetchall():
+            told = dict(zip(CLAIM_FIELDS, values, strict=True)) if outcome is None else {}
+            said = {name: str(value) for name, value in told.items() if value is not None}
+            row = {"line": number, **({"outcome": outcome} if outcome else said)}
+            yield f"{json.dumps(row)}\n"
+        line += part.count(b"\n")
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_log_of_claims_reads_as_blessed_and_is_recognised(
+    con: duckdb.DuckDBPyConnection, name: str, *, bless: bool
+) -> None:
+    text = (LOGS / f"{name}.log").read_bytes()
+    found = "".join(claims_in(con, CLAIMS[name], text))
+    golden = LOGS / f"{name}.golden.jsonl"
+    if bless:
+        golden.write_text(found, encoding="utf-8")
+    assert found == golden.read_text(encoding="utf-8")
+    kind = CLAIMS[name].kind
+    others = {known: one for known, one in CLAIMS.items() if one.kind == kind}
+    log = next(iter(files.find([LOGS / f"{name}.log"], [])))
+    assert reading.answer(con, log, text, others).format is CLAIMS[name]
 
 
 def test_a_lease_is_handed_over_at_noon(day: Day) -> None:
@@ -284,6 +319,64 @@ def test_many_browsers_that_name_no_user_share_an_address(day: Day) -> None:
     assert shared == [(41, 40)]
     shown = day.asked("SELECT reason, addresses, hours FROM identity_conflicts")
     assert shown == [("many browsers", 1, None)]
+
+
+@pytest.mark.parametrize(("late", "told"), [(0, []), (300, [("dns", "web", -301, 36)])])
+def test_the_skew_of_two_clocks_is_told_by_what_both_saw(
+    day: Day, run: Run, late: int, told: list[object]
+) -> None:
+    """A client asks for an address a second before it asks for the host there."""
+    asked = []
+    for client in (f"10.1.0.{number}" for number in range(1, 7)):
+        moments = [datetime(2026, 3, number, 9, number * 7, tzinfo=UTC) for number in range(2, 8)]
+        day.ask(*(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in moments), client=client)
+        asked += [
+            f"{moment - timedelta(seconds=late + 1):%d-%b-%Y %H:%M:%S}.000 queries: info: "
+            f"client @0x7f {client}#5353 (app.slack.com): query: app.slack.com IN A + (::1)\n"
+            for moment in moments
+        ]
+    day.write("logs/query.log", "".join(asked))
+    day.scan('[source.web]\nmatch = "web*"\n[source.dns]\nmatch = "query*"\n')
+    found = day.asked("FROM clock_skew")
+    assert found == (told or [("dns", "web", -1, 36)])
+    rows = run("doctor", "--store", day.folder / "store", "--json", ok=False).rows
+    says = [row["says"] for row in rows if row["check"] == "clock"]
+    assert says == (
+        ["its clock is 301 seconds behind that of web, by what both saw."] if told else []
+    )
+
+
+def test_a_ledger_tells_what_names_only_an_address_or_only_a_tunnel(day: Day) -> None:
+    moment = "1772452800.000 90 10.1.0.1 TCP_TUNNEL/200 500"
+    hosts = ("app.slack.com:443", "192.0.2.7:443", "[2001:db8::7]:443", "printer:631")
+    day.write(
+        "logs/access.log",
+        "".join(f"{moment} CONNECT {host} ann HIER_DIRECT/192.0.2.1 -\n" for host in hosts)
+        + f"{moment} GET http://app.slack.com/ ann HIER_DIRECT/192.0.2.1 -\n",
+    )
+    day.scan()
+    columns = "requests, unnamed_requests, bare_requests, tunnel_requests"
+    assert day.asked(f"SELECT {columns} FROM coverage_daily") == [(5, 3, 2, 4)]
+
+
+def test_a_tree_and_dotted_lines_are_published(day: Day) -> None:
+    day.write(
+        "people.csv",
+        "login,department,parent,also\nann,North,Sales,Legal\nbob,South,Sales,\n"
+        "eve,Sales,Company,\nmax,Legal,Company,\n",
+    )
+    day.ask("2026-03-02T09:00:00Z", user="ann")
+    day.scan()
+    assert day.asked("SELECT department, parent, dotted FROM departments ORDER BY ALL") == [
+        ("Legal", "Company", ["North"]),
+        ("North", "Sales", None),
+        ("Sales", "Company", None),
+        ("South", "Sales", None),
+    ]
+    assert day.asked("SELECT division, list(department) FROM divisions GROUP BY 1 ORDER BY 1") == [
+        ("Company", ["Legal", "North", "Sales", "South"]),
+        ("Sales", ["North", "Sales", "South"]),
+    ]
 
 
 def test_leases_among_the_logs_are_read_once_and_name_nobody_in_the_clear(day: Day) -> None:
