@@ -326,16 +326,21 @@ def test_the_skew_of_two_clocks_is_told_by_what_both_saw(
     day: Day, run: Run, late: int, told: list[object]
 ) -> None:
     """A client asks for an address a second before it asks for the host there."""
-    asked = []
+    asked, got = [], []
     for client in (f"10.1.0.{number}" for number in range(1, 7)):
         moments = [datetime(2026, 3, number, 9, number * 7, tzinfo=UTC) for number in range(2, 8)]
-        day.ask(*(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in moments), client=client)
+        got += [
+            f"{moment.timestamp():.3f} 90 {client} TCP_TUNNEL/200 500 CONNECT app.slack.com:443 - "
+            "HIER_DIRECT/192.0.2.1 -\n"
+            for moment in moments
+        ]
         asked += [
             f"{moment - timedelta(seconds=late + 1):%d-%b-%Y %H:%M:%S}.000 queries: info: "
             f"client @0x7f {client}#5353 (app.slack.com): query: app.slack.com IN A + (::1)\n"
             for moment in moments
         ]
     day.write("logs/query.log", "".join(asked))
+    day.write("logs/web.log", "".join(got))
     day.scan('[source.web]\nmatch = "web*"\n[source.dns]\nmatch = "query*"\n')
     found = day.asked("FROM clock_skew")
     assert found == (told or [("dns", "web", -1, 36)])
@@ -405,11 +410,21 @@ def test_a_corrected_directory_labels_history_anew_and_tells_what_moved(day: Day
 
 def test_wrong_settings_are_all_named(day: Day, run: Run) -> None:
     day.ask("2026-03-02T09:00:00Z")
-    day.write("bad.toml", '[leases]\nfiles = "x"\nhours = 0\n[logons]\nshared = 1\nfile = []\n')
+    day.write(
+        "bad.toml",
+        '[leases]\nfiles = "x"\nhours = 0\n[logons]\nshared = 1\nfile = []\n'
+        '[source.old]\nmatch = "*"\nretired = "soon"\n',
+    )
     done = run(
         "scan", day.folder / "logs", "--store", day.folder / "store",
         "--config", day.folder / "bad.toml", ok=False,
     )  # fmt: skip
     told = " ".join(done.stderr.split())
-    for key in ("leases.files", "leases.hours", "logons.shared", "logons.file:"):
+    for key in (
+        "leases.files",
+        "leases.hours",
+        "logons.shared",
+        "logons.file:",
+        "source.old.retired",
+    ):
         assert key in told

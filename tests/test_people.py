@@ -234,10 +234,9 @@ def test_stays_are_in_order_and_never_two_at_once(
     assert set(given_days) <= claims
     both = [day for _, day in claims]
     firsts = {first for _, first, last in rows if first <= last}
-    for day in set(both) - {day for _, day in given_days}:
-        assert both.count(day) > 1, day
-    for day in {day for _, day in given_days} - firsts:
-        assert both.count(day) == 1, day
+    placed = {day for _, day in given_days}
+    assert all(both.count(lost) > 1 for lost in set(both) - placed)
+    assert all(both.count(kept) == 1 for kept in placed - firsts)
 
 
 def test_days_in_two_departments_at_once_count_for_neither(tmp_path: Path) -> None:
