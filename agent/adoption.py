@@ -20,10 +20,10 @@ __all__ = ["Thresholds", "derive", "load_thresholds"]
 
 _SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
 _SCRATCH: Final = {
-    "VIEW": "placed_usage placed_host",
+    "VIEW": "placed_usage placed_host used met",
     "TABLE": (
-        "span department_no app_no purpose outside inside seen basis person_week dark lost "
-        "department_week source_sight active turn cell_week clock walked"
+        "span department_no app_no purpose told_user behind outside inside seen basis person_week "
+        "dark lost department_week source_sight active turn cell_week clock walked"
     ),
     "MACRO": "monday fraction crowd",
 }
@@ -68,13 +68,15 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     facts: Iterable[Mapping[str, str | None]] = (),
     internal: Iterable[str] = (),
     endpoints: Iterable[Mapping[str, str]] = (),
+    retired: Iterable[tuple[str, str]] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
     ``meta`` is published as it stands, beside the days and the floor that are found here.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
     ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts, and
-    ``endpoints`` kind, operator and host of what hides names.
+    ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
+    from which on nothing is expected of them.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
     own = tuple(internal)
@@ -84,6 +86,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
+        "given_retired": _text_table(("source", "day"), retired),
         "given_endpoint": _text_table(
             _ENDPOINT, (tuple(one[name] for name in _ENDPOINT) for one in endpoints)
         ),

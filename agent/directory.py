@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -71,6 +71,8 @@ class Directory:
     """The tree: every unit that a row names, from the top down, whatever level findings use."""
     days: tuple[date, ...] = ()
     """The days of the snapshots that it was put together from; one file needs none."""
+    above: Mapping[str, str] = field(default_factory=dict)
+    """Department, as findings call it, to the one above it; the newest snapshot decides."""
 
 
 class _Entry(NamedTuple):
@@ -152,14 +154,14 @@ def read_directory(
     move the new department counts. ``level`` is how far down the tree a department is told apart:
     1 for the top. Between two snapshots the earlier one holds, unless the later one has a date.
     Rows that cannot be used are left out and named in ``problems``. Raises LogError when a file
-    cannot be used at all or puts one person into two departments at once.
+    cannot be used at all; days on which it puts one person into two departments count for neither.
     """
     known = load_exports()
     files = _snapshots(path)
     read = [_read(file, columns or {}, level, at, known) for at, file in enumerate(files.values())]
     days = tuple(files) if len(files) > 1 else ()
-    sheets = [sheet for sheet, _, _ in read]
-    people = _people([entry for _, entries, _ in read for entry in entries], days)
+    sheets = [sheet for sheet, *_ in read]
+    people = _people([entry for _, entries, *_ in read for entry in entries], days)
     if not any(person.stays for person in people):
         sheets[-1].fail("no row names a person and a department, so nobody could be placed.")
     problems = tuple(problem for sheet in sheets for problem in sheet.in_order())
@@ -172,8 +174,9 @@ def read_directory(
         people,
         problems,
         known.name(newest.headers),
-        tuple(sorted({unit for _, _, units in read for unit in units})),
+        tuple(sorted({unit for _, _, units, _ in read for unit in units})),
         days,
+        {name: parent for *_, above in read for name, parent in above.items()},
     )
 
 
@@ -207,7 +210,7 @@ def _snapshots(path: Path) -> dict[date, Path]:
 
 def _read(
     path: Path, columns: Mapping[str, str], level: int | None, at: int, known: Exports
-) -> tuple[Sheet, list[_Entry], set[Unit]]:
+) -> tuple[Sheet, list[_Entry], set[Unit], dict[str, str]]:
     sheet = read_sheet(path, known.headers, columns)
     sheet.require("department", "the department", other="path")
     if not sheet.columns.keys() & {"login", "principal"}:
@@ -224,7 +227,10 @@ def _read(
         for _, cells in sheet.rows
         if cells.get("path") and not cells.get("department")
     }
-    return sheet, entries, units - {()}
+    units.discard(())
+    steps = {unit[:depth] for unit in units for depth in range(2, len(unit[:level]) + 1)}
+    above = {reader.name(unit): reader.name(unit[:-1]) for unit in sorted(steps)}
+    return sheet, entries, units, {name: up for name, up in above.items() if name != up}
 
 
 def _parents(sheet: Sheet) -> dict[str, str]:
@@ -377,24 +383,33 @@ def _spellings(
 
 
 def _stays(entries: Iterable[_Dated]) -> tuple[Stay, ...]:
-    """Put the departments of one person in order; two at once are a fatal problem."""
+    """Put the departments of one person in order; days in two at once count for neither."""
     stays: list[Stay] = []
-    before: _Entry | None = None
+    far: _Dated | None = None
     for stay, entry in sorted(entries, key=lambda one: (*one[0][1:], one[1].at, one[1].line)):
         last = stays[-1] if stays else None
         if last and last.department == stay.department and stay.valid_from <= last.valid_to:
             stays[-1] = last._replace(valid_to=max(last.valid_to, stay.valid_to))
         elif last and _moves_that_day(last, stay):
             stays[-1:] = [last._replace(valid_to=stay.valid_from), stay]
-        elif last and before and stay.valid_from < last.valid_to:
-            entry.sheet.fail(
-                f'lines {before.line} and {entry.line} put one person into "{last.department}" and '
-                f'"{stay.department}" at once. End one before the other begins.',
+        elif far and stay.valid_from < far[0].valid_to:
+            entry.sheet.warn(
                 entry.line,
+                "department",
+                f'lines {far[1].line} and {entry.line} put one person into "{far[0].department}" '
+                f'and "{stay.department}" at once. Those days count for neither; end one before '
+                "the other begins.",
             )
+            behind = stay._replace(valid_from=far[0].valid_to)
+            if last:
+                before = last._replace(valid_to=min(last.valid_to, stay.valid_from))
+                after = last._replace(valid_from=max(last.valid_from, stay.valid_to))
+                stays[-1:] = [before, after]
+            stays = [one for one in (*stays, behind) if one.valid_from < one.valid_to]
         else:
             stays.append(stay)
-        before = entry
+        if far is None or stay.valid_to > far[0].valid_to:
+            far = stay, entry
     return tuple(stays)
 
 

@@ -146,7 +146,7 @@ def _newest(con: duckdb.DuckDBPyConnection, now: datetime) -> Iterator[Complaint
 
 
 def _silent(row: Row) -> Complaint:
-    cure = "See whether its export still runs; whom only it saw is not visible."
+    cure = 'See whether its export still runs, or call it "retired"; whom only it saw is hidden.'
     return Complaint("silent_source", row[0], f"silent since {_day(row[1])}.", cure)
 
 
@@ -177,6 +177,13 @@ def _clocks(row: Row) -> Complaint:
     return Complaint("clock", row[0], says, cure)
 
 
+def _skew(row: Row) -> Complaint:
+    source, beside, seconds = row
+    side = "ahead of" if seconds > 0 else "behind"
+    says = f"its clock is {abs(seconds):,} seconds {side} that of {beside}, by what both saw."
+    return Complaint("clock", source, says, f'Set one of them, or "ahead" of {source}.')
+
+
 def _floor(row: Row) -> Complaint:
     department, seen, headcount, last = row
     of = "" if headcount is None else f" of {headcount}"
@@ -205,6 +212,7 @@ _CHECKS: Final[dict[str, Callable[[Row], Complaint]]] = {
     "rejects": _rejects,
     "files": _files,
     "clocks": _clocks,
+    "skew": _skew,
     "floor": _floor,
     "hidden": _hidden,
     "unplaced": _unplaced,

@@ -7,7 +7,7 @@ SELECT max(last_seen) FROM sources;
 -- A weekend is two days; a source this much behind the newest one has missed a working day.
 SELECT source, last_seen
 FROM sources
-WHERE last_seen < (SELECT max(last_seen) FROM sources) - INTERVAL 3 DAY
+WHERE last_seen < (SELECT max(last_seen) FROM sources) - INTERVAL 3 DAY AND retired IS NULL
 ORDER BY last_seen;
 
 -- section: fewer
@@ -46,6 +46,9 @@ ORDER BY status;
 
 -- section: clocks
 SELECT source, ahead_seconds FROM sources WHERE ahead_seconds > 300 ORDER BY source;
+
+-- section: skew
+SELECT source, beside, seconds FROM clock_skew WHERE abs(seconds) > 120 ORDER BY source, beside;
 
 -- section: floor
 SELECT department, covered_people, headcount,

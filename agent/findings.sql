@@ -50,7 +50,8 @@ COMMENT ON COLUMN findings.categories.name IS 'Name for readers.';
 COMMENT ON COLUMN findings.categories.description IS 'What belongs in it.';
 
 CREATE TABLE findings.departments (
-    department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE
+    department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE,
+    parent VARCHAR, dotted VARCHAR[]
 );
 COMMENT ON TABLE findings.departments IS 'Departments of the directory, of the subnets and of the logs, one a row.';
 COMMENT ON COLUMN findings.departments.department IS 'Name; (unknown) holds what no department could be found for.';
@@ -58,6 +59,15 @@ COMMENT ON COLUMN findings.departments.headcount IS 'People in the last week by 
 COMMENT ON COLUMN findings.departments.basis IS 'What stands for a person: person, or address where only addresses are seen.';
 COMMENT ON COLUMN findings.departments.first_day IS 'First day with any request from it; NULL if never seen.';
 COMMENT ON COLUMN findings.departments.last_day IS 'Last day with any request from it; NULL if never seen.';
+
+COMMENT ON COLUMN findings.departments.parent IS 'Unit above it by the directory; NULL if that names none.';
+COMMENT ON COLUMN findings.departments.dotted IS 'Departments of which somebody belongs here too by a dotted line, in the last week; such people count in their own department only.';
+
+CREATE TABLE findings.divisions (division VARCHAR, department VARCHAR, depth INTEGER);
+COMMENT ON TABLE findings.divisions IS 'The tree of the directory: every unit that has others below it, with each department in it. What a division does is the sum of what these departments do.';
+COMMENT ON COLUMN findings.divisions.division IS 'Unit that others are below.';
+COMMENT ON COLUMN findings.divisions.department IS 'Department in it: itself, or one below it.';
+COMMENT ON COLUMN findings.divisions.depth IS 'How many levels below it the department is; 0 for itself.';
 
 CREATE TABLE findings.usage_daily (
     day DATE, app VARCHAR, department VARCHAR, signal VARCHAR, evidence VARCHAR,
@@ -145,7 +155,8 @@ COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: p
 CREATE TABLE findings.coverage_daily (
     day DATE, department VARCHAR, source VARCHAR, people INTEGER, expected_people INTEGER,
     headcount INTEGER, clients INTEGER, expected_clients INTEGER, hours INTEGER, requests BIGINT,
-    unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT
+    unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT,
+    tunnel_requests BIGINT, bare_requests BIGINT
 );
 COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
 COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
@@ -161,6 +172,8 @@ COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A D
 COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
 COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
 COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.tunnel_requests IS 'Requests of which the log shows only the CONNECT: the host, and nothing of what was done there; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.bare_requests IS 'Requests that name nothing but an address; NULL where an older Sundial read the logs.';
 
 CREATE TABLE findings.hidden_daily (
     day DATE, department VARCHAR, source VARCHAR, kind VARCHAR, operator VARCHAR,
@@ -179,11 +192,11 @@ COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused.'
 CREATE TABLE findings.identity_conflicts (
     day DATE, reason VARCHAR, addresses BIGINT, hours DOUBLE
 );
-COMMENT ON TABLE findings.identity_conflicts IS 'Addresses that leases or log-ons give to several people at once; what they did then is traffic of an address, and nobody''s use.';
+COMMENT ON TABLE findings.identity_conflicts IS 'Addresses of which it cannot be said whose they were: what they did then is traffic of an address, and nobody''s use.';
 COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began.';
-COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: a few people; shared: so many that the address is shared.';
+COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: leases or log-ons give it to a few people at once; shared: to so many that the address is shared. users: logs name several users of the address on one day, so what others saw of it is nobody''s. many users, many browsers: so many at once that the address is shared.';
 COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses.';
-COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together.';
+COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together; NULL where that is not known.';
 
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
@@ -276,7 +289,7 @@ COMMENT ON COLUMN findings.changes.weeks_since_first IS 'Weeks from the first ac
 CREATE TABLE findings.sources (
     source VARCHAR, formats VARCHAR[], kind VARCHAR, files INTEGER, lines BIGINT, events BIGINT,
     rejects BIGINT, first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN,
-    has_bytes BOOLEAN, has_client BOOLEAN, ahead_seconds BIGINT
+    has_bytes BOOLEAN, has_client BOOLEAN, ahead_seconds BIGINT, retired DATE
 );
 COMMENT ON TABLE findings.sources IS 'Streams of logs, one a row.';
 COMMENT ON COLUMN findings.sources.source IS 'Name of the stream.';
@@ -292,6 +305,15 @@ COMMENT ON COLUMN findings.sources.has_user IS 'Whether any file names users.';
 COMMENT ON COLUMN findings.sources.has_bytes IS 'Whether any file counts bytes.';
 COMMENT ON COLUMN findings.sources.has_client IS 'Whether any file names client addresses.';
 COMMENT ON COLUMN findings.sources.ahead_seconds IS 'By how much the newest event of a file is later than the file was written or read, at worst; above 0 the clock or the time zone is wrong. NULL while nothing was read.';
+
+COMMENT ON COLUMN findings.sources.retired IS 'Day from which on the operator expects nothing of it; NULL while it should speak.';
+
+CREATE TABLE findings.clock_skew (source VARCHAR, beside VARCHAR, seconds BIGINT, pairs BIGINT);
+COMMENT ON TABLE findings.clock_skew IS 'By how much the clock of a resolver differs from that of a proxy that serves the same clients, where it can be told: a client asks for the address of a host just before it asks for the host.';
+COMMENT ON COLUMN findings.clock_skew.source IS 'Source of kind dns.';
+COMMENT ON COLUMN findings.clock_skew.beside IS 'Source of another kind.';
+COMMENT ON COLUMN findings.clock_skew.seconds IS 'Median of how much later the first look-up of a day stands in the one than the first request in the other; above 0 the resolver is ahead.';
+COMMENT ON COLUMN findings.clock_skew.pairs IS 'Days, clients and hosts that it was told from, in the last four weeks; at least 30, half of them within a minute of the median.';
 
 CREATE TABLE findings.log_files (
     file_id INTEGER, source VARCHAR, path VARCHAR, format VARCHAR, lines BIGINT, events BIGINT,

@@ -92,12 +92,8 @@ owned AS (
 ),
 known AS (
     -- One person, however spelled: by the directory, else each spelling for itself.
-    SELECT owned.*, coalesce(
-        CAST(coalesce(whole.person_id, part.person_id) AS VARCHAR), owned.user_key) AS who
-    FROM owned
-    LEFT JOIN alias AS whole ON whole.alias_key = owned.user_key
-    LEFT JOIN alias AS part ON part.alias_key = nullif(owned.alt_key, '')
-    WHERE owned.user_key <> ''
+    SELECT owned.*, coalesce(CAST(person_id AS VARCHAR), name) AS who
+    FROM owned JOIN spelled ON spelled.key = owned.user_key
 ),
 begun AS (
     SELECT *, CASE WHEN since <= max(until) OVER (

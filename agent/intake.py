@@ -208,7 +208,7 @@ class Intake:
         hidden = 0
         for part in files.ahead(reader.read(files.raw(log), row.consumed)):
             self._con.register("lines", part.events)
-            counts = self._rollup.add("SELECT * FROM lines", row.source or "")
+            counts = self._rollup.add("SELECT * FROM lines", row.source or "", file=row.file_id)
             counts.lines = part.packets
             for reason in [
                 reason for reason in counts.rejects if reason.startswith(capture.HIDDEN)
@@ -261,7 +261,9 @@ class Intake:
 
         also = plan.retries(self._con)
         retry = rollup.Retry(also, wanted, further) if plan.open else None
-        counts = self._rollup.add(events, row.source or "", tail, retry, departments=departments)
+        counts = self._rollup.add(
+            events, row.source or "", tail, retry, file=row.file_id, departments=departments
+        )
         self._tally(
             row,
             counts,

@@ -198,6 +198,7 @@ TRANSFORMS = (
     "first",
     "after_path",
     "first_word",
+    "account",
     "percent",
 )
 """The closed list of what may be done to a cell; ``agent.parse`` says what each one does."""

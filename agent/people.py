@@ -23,6 +23,7 @@ from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnet
 __all__ = [
     "ALWAYS",
     "FOREVER",
+    "MANY",
     "Devices",
     "Directory",
     "Move",
@@ -45,9 +46,15 @@ __all__ = [
 ]
 
 _NOWHERE: Final = "(unknown)"
+MANY: Final = 4
+"""People at one address at once from which it is shared, and no conflict any more."""
+BROWSERS: Final = 24
+"""Bits of a day's sketch from which an address is shared: about thirty browsers that name no user.
+Every app on a desk that is a web page within brings one, and so does each of their updates."""
 _STAY: Final = {"department": pa.string(), "valid_from": pa.date32(), "valid_to": pa.date32()}
 _ALIASES: Final = pa.schema({"person": pa.int64(), "alias_key": pa.string()})
 _STAYS: Final = pa.schema({"person": pa.int64(), **_STAY})
+_UNITS: Final = pa.schema({"department": pa.string(), "parent": pa.string()})
 _NAMES: Final = pa.schema({"alias_key": pa.string(), **_STAY, "person": pa.string()})
 _SUBNETS: Final = pa.schema(
     {
@@ -100,12 +107,13 @@ def place(
     directory: Directory | None,
     subnets: Subnets | None,
     pseudonyms: Pseudonyms,
+    many: int = MANY,
 ) -> None:
-    """Rewrite person, alias, person_department, subnet and membership of the star.
+    """Rewrite all that a directory and an address plan say, and who is where, in the star.
 
-    Runs inside the transaction of the caller. None leaves what an earlier directory or list of
-    subnets said; membership is rebuilt for every actor in any case. A person keeps the id under
-    which any of their spellings was stored.
+    Runs inside the transaction of the caller. ``many`` people at one address at once share it.
+    None leaves what an earlier directory or list of subnets said; membership is rebuilt for every
+    actor in any case. A person keeps the id under which any of their spellings was stored.
     """
     if directory is not None:
         people = _keyed(directory, pseudonyms)
@@ -113,11 +121,16 @@ def place(
         stays = [
             (number, *stay) for number, (person, _) in enumerate(people) for stay in person.stays
         ]
+        also = [
+            (number, *stay) for number, (person, _) in enumerate(people) for stay in person.also
+        ]
         _run(
             con,
             "directory",
             incoming_alias=_table(aliases, _ALIASES),
             incoming_stay=_table(stays, _STAYS),
+            incoming_also=_table(also, _STAYS),
+            incoming_unit=_table(sorted(directory.above.items()), _UNITS),
         )
     if subnets is None:
         subnets = stored_subnets(con)
@@ -126,6 +139,9 @@ def place(
             (row.network, row.department, row.site, row.shared, row.people) for row in subnets.rows
         ]
         _run(con, "subnets", incoming_subnet=_table(rows, _SUBNETS))
+    con.execute("SET VARIABLE many = $many", {"many": many})
+    con.execute("SET VARIABLE browsers = $browsers", {"browsers": BROWSERS})
+    _run(con, "crowd")
     _run(con, "membership", seen_network=_seen_networks(con, subnets))
 
 
@@ -150,10 +166,11 @@ def replace_people(
     directory: Directory | None,
     subnets: Subnets | None,
     pseudonyms: Pseudonyms,
+    many: int = MANY,
 ) -> list[Move]:
     """Place everybody anew as ``place`` does, and return what moved."""
     con.execute("CREATE OR REPLACE TEMP TABLE earlier AS FROM membership")
-    place(con, directory, subnets, pseudonyms)
+    place(con, directory, subnets, pseudonyms, many)
     moves = con.execute(sql.sections("people.sql")["moved"]).fetchall()
     con.execute("DROP TABLE earlier")
     return [Move(*move) for move in moves]

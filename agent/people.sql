@@ -36,6 +36,15 @@ SELECT person_id, department, valid_from, valid_to
 FROM incoming_stay JOIN placed_person USING (person)
 ORDER BY ALL;
 
+DELETE FROM person_also;
+INSERT INTO person_also (person_id, department, valid_from, valid_to)
+SELECT person_id, department, valid_from, valid_to
+FROM incoming_also JOIN placed_person USING (person)
+ORDER BY ALL;
+
+DELETE FROM unit;
+INSERT INTO unit (department, parent) SELECT department, parent FROM incoming_unit;
+
 DROP TABLE placed_person;
 
 -- section: subnets
@@ -43,17 +52,44 @@ DELETE FROM subnet;
 INSERT INTO subnet (network, department, site, shared, people)
 SELECT network, department, site, shared, people FROM incoming_subnet;
 
+-- section: crowd
+-- Which addresses are shared, from the first such day to the last: many people were logged on there at
+-- once, or a log names many users of one hour, or, where it names none, more browsers than one desk has.
+DELETE FROM crowd;
+INSERT INTO crowd
+SELECT actor_id, valid_from, valid_to, 'log-ons', NULL
+FROM shared_address JOIN actor ON actor.key = shared_address.address WHERE kind = 'address';
+
+INSERT INTO crowd
+WITH busy AS (
+    SELECT day, address_id FROM sighting
+    GROUP BY day, address_id HAVING count(DISTINCT actor_id) >= getvariable('many')
+),
+hourly AS (
+    SELECT day, address_id, hour, count(DISTINCT coalesce(CAST(person_id AS VARCHAR), name)) AS people
+    FROM sighting JOIN busy USING (day, address_id)
+    JOIN actor USING (actor_id) JOIN spelled USING (key)
+    JOIN range(24) AS clock(hour) ON (hours >> CAST(hour AS INTEGER)) & 1 = 1
+    GROUP BY ALL
+)
+SELECT address_id, min(day), max(day) + 1, 'users', count(*)
+FROM hourly WHERE people >= getvariable('many') GROUP BY address_id;
+
+INSERT INTO crowd
+WITH daily AS (
+    SELECT day, actor_id, bit_or(agents) AS agents FROM presence
+    WHERE agents IS NOT NULL GROUP BY day, actor_id
+)
+SELECT actor_id, min(day), max(day) + 1, 'browsers', NULL
+FROM daily JOIN actor USING (actor_id)
+WHERE kind = 'address' AND key <> 'anonymous' AND bit_count(agents) >= getvariable('browsers')
+GROUP BY actor_id;
+
 -- section: membership
 CREATE OR REPLACE TEMP TABLE placed AS
 WITH named AS (
-    -- The whole spelling is better evidence than the part before the @.
-    SELECT
-        actor.actor_id,
-        actor.network,
-        coalesce(whole.person_id, local_part.person_id) AS person_id
-    FROM actor
-    LEFT JOIN alias AS whole ON whole.alias_key = actor.key
-    LEFT JOIN alias AS local_part ON local_part.alias_key = actor.alt_key
+    SELECT actor.actor_id, actor.network, spelled.person_id
+    FROM actor JOIN spelled USING (key)
     WHERE actor.kind = 'user'
 ),
 said AS (
@@ -95,27 +131,26 @@ FROM actor JOIN said USING (actor_id) LEFT JOIN seen_network USING (network)
 WHERE actor.kind = 'address' AND said.valid_from < said.valid_to
     AND NOT coalesce(seen_network.shared OR seen_network.department IS NOT NULL, false);
 
--- Where many were logged on at once, an address is shared from the first such day to the last.
 DELETE FROM membership;
 INSERT INTO membership (actor_id, person_id, unit, department, valid_from, valid_to)
-WITH crowd AS (
-    SELECT actor_id, valid_from AS first_day, valid_to AS behind, seen_network.department
-    FROM shared_address JOIN actor ON actor.key = shared_address.address
+WITH together AS (
+    SELECT actor_id, min(valid_from) AS first_day, max(valid_to) AS behind, any_value(seen_network.department) AS department
+    FROM crowd JOIN actor USING (actor_id)
     LEFT JOIN seen_network USING (network)
-    WHERE actor.kind = 'address'
+    GROUP BY actor_id
 ),
 around AS (
-    SELECT actor_id, DATE '0001-01-01' AS since, first_day AS until FROM crowd
-    UNION ALL SELECT actor_id, behind, DATE '9999-12-31' FROM crowd
+    SELECT actor_id, DATE '0001-01-01' AS since, first_day AS until FROM together
+    UNION ALL SELECT actor_id, behind, DATE '9999-12-31' FROM together
 )
-FROM placed ANTI JOIN crowd USING (actor_id)
+FROM placed ANTI JOIN together USING (actor_id)
 UNION ALL
 SELECT actor_id, person_id, unit, department,
     greatest(valid_from, since), least(valid_to, until)
 FROM placed JOIN around USING (actor_id)
 WHERE greatest(valid_from, since) < least(valid_to, until)
 UNION ALL
-SELECT actor_id, NULL, 'shared', coalesce(department, '(unknown)'), first_day, behind FROM crowd;
+SELECT actor_id, NULL, 'shared', coalesce(department, '(unknown)'), first_day, behind FROM together;
 DROP TABLE placed;
 
 -- section: stored_names

@@ -67,15 +67,25 @@ def _make_key(path: Path) -> None:
 def canonical(user: str) -> str:
     r"""Return the one spelling under which a user name is known.
 
-    >>> canonical("ACME\\Alice"), canonical("acme/alice "), canonical("Alice@Acme.com")
-    ('alice', 'alice', 'alice@acme.com')
+    A login keeps its domain, as the first label of its name: Kerberos says ``CORP.ACME.COM`` where
+    NTLM says ``CORP``. A name with an ``@`` has its domain there.
+
+    >>> canonical("ACME\\Alice"), canonical("acme.com/alice "), canonical(".\\alice")
+    ('acme\\alice', 'acme\\alice', 'alice')
+    >>> canonical("Alice@Acme.com"), canonical("ACME\\alice@acme.com")
+    ('alice@acme.com', 'alice@acme.com')
     """
     if user.isascii():
         text = user.strip().lower()
     else:
         # NFKC undoes some of what casefold did, so one round is no fixed point.
         text = _compatible(_compatible(unicodedata.normalize("NFD", user))).strip()
-    return text.replace("/", "\\").rpartition("\\")[2].strip() or text
+    *above, login = (part.strip() for part in text.replace("/", "\\").split("\\"))
+    if not login:
+        return text
+    named = next((part for part in reversed(above) if part), "") if "@" not in login else ""
+    domain = named.partition(".")[0].strip()
+    return f"{domain}\\{login}" if domain else login
 
 
 def _compatible(text: str) -> str:
@@ -83,13 +93,14 @@ def _compatible(text: str) -> str:
 
 
 def local_part(spelling: str) -> str | None:
-    """Return the canonical spelling of what stands before the @, None where nothing does.
+    r"""Return the canonical spelling of a login without its domain, None where it names none.
 
-    >>> local_part("alice@acme.com"), local_part("alice"), local_part("@acme.com")
-    ('alice', None, None)
+    >>> local_part("alice@acme.com"), local_part("acme\\alice"), local_part("alice")
+    ('alice', 'alice', None)
     """
     local, at, _ = spelling.partition("@")
-    return canonical(local) or None if at else None
+    login = local if at else spelling.partition("\\")[2]
+    return canonical(login) or None
 
 
 @dataclass(frozen=True)
@@ -103,14 +114,19 @@ class Pseudonyms:
         return "Pseudonyms(...)"
 
     def user(self, text: str) -> tuple[str, str | None]:
-        """Return the key of a user name, and of the part before its @ where it has one."""
+        """Return the key of a user name, and of its login without the domain where it has one."""
         spelling = canonical(text)
         local = local_part(spelling)
         return self.spelling(spelling), local and self.spelling(local)
 
     def spelling(self, canonical_user: str) -> str:
-        """Return the key of a user name that is in its canonical spelling already."""
-        return self._digest("user", canonical_user)
+        r"""Return the key of a user name that is in its canonical spelling already.
+
+        Of ``domain\login`` it ends with a backslash: of two such keys with one login no more than
+        one is of the person whom the bare login means.
+        """
+        mark = "\\" if "\\" in canonical_user else ""
+        return self._digest("user", canonical_user) + mark
 
     def address(self, text: str) -> str:
         """Return the key of an address; all spellings of one address have the same key."""

@@ -29,16 +29,22 @@ _TABLES = """
 CREATE OR REPLACE TABLE placed (
     day DATE, source VARCHAR, tail INTEGER, actor INTEGER, network INTEGER, thing INTEGER,
     requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
-    first_seen TIMESTAMP, last_seen TIMESTAMP, hours INTEGER
+    first_seen TIMESTAMP, last_seen TIMESTAMP, hours INTEGER,
+    tunnels BIGINT, bare BIGINT, agents UBIGINT, address INTEGER,
+    file INTEGER, first_line BIGINT, last_line BIGINT
 );
 CREATE OR REPLACE TABLE stated (actor INTEGER, department VARCHAR, first_day DATE);
 """
 _MEANINGS = """
-CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER);
+CREATE OR REPLACE TABLE names (raw VARCHAR, thing INTEGER, bare BOOLEAN);
 CREATE OR REPLACE TABLE clients (raw VARCHAR, actor INTEGER, network INTEGER, place INTEGER);
 CREATE OR REPLACE TABLE users (raw VARCHAR, actor INTEGER);
 CREATE OR REPLACE TABLE holders (raw INTEGER, actor INTEGER);
 """
+_AGENTS = """bit_or(1::UBIGINT << (hash(user_agent) % 64)::UBIGINT) FILTER (
+    "user" IS NULL AND starts_with(user_agent, 'Mozilla/'))"""
+"""A sketch of the browsers that name no user: one of 64 bits each. Programs of other kinds, of
+which a single desk runs dozens, are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,10 @@ class Batch:
     unknown: pa.Table
     """day, host (folded), department, source, tail, …, user and address bits in halves."""
     presence: pa.Table
-    """day, actor, source, tail, requests, unnamed, hours (a bit for each hour of UTC)."""
+    """day, actor, source, tail, requests, unnamed, hours (a bit for each hour of UTC), tunnels,
+    bare, agents (a sketch of 64 bits)."""
+    sightings: pa.Table
+    """day, actor, address, hours: users and the addresses that they were seen at."""
     source_day: pa.Table
     """day, source, tail, events, unnamed, first_seen, last_seen."""
     hosts: pa.Table
@@ -59,6 +68,8 @@ class Batch:
     """key, is_user, alt_key, network."""
     said: pa.Table
     """actor, department, first_day: what the logs themselves say of a department."""
+    evidence: pa.Table
+    """file, host, first_line, last_line, requests: where a file names a host of the catalogue."""
 
 
 @dataclass(slots=True)
@@ -96,6 +107,8 @@ class Naming:
 
     host: Callable[[str], str | None]
     """A host as written to its one spelling, None where it is no name."""
+    bare: Callable[[str], bool]
+    """Whether a host as written is an address."""
     match: Callable[[str], Match]
     fold: Callable[[str], str | None]
     made: Callable[[str], bool]
@@ -145,20 +158,21 @@ class Rollup:
         """Whether it is time to take what was gathered."""
         return self.held >= FULL
 
-    def add(
+    def add(  # noqa: PLR0913 - what lines are, whose, and how to read what is left
         self,
         events: str,
         source: str,
         tail: int | None = None,
         retry: Retry | None = None,
         *,
+        file: int | None = None,
         departments: bool = False,
     ) -> Counts:
         """Group the events of a SELECT over ``lines``; return how the lines came out.
 
-        ``tail`` marks the file whose unfinished last line this is. ``retry`` says how
-        lines that the SELECT makes no event of are tried again. ``departments`` tells that the
-        lines may say in which department somebody is.
+        ``file`` is the one whose lines these are; ``tail`` marks the file whose unfinished last
+        line this is. ``retry`` says how lines that the SELECT makes no event of are tried again.
+        ``departments`` tells that the lines may say in which department somebody is.
         """
         department = "max(department)" if departments else "CAST(NULL AS VARCHAR)"
         counts = self._gather(events, department)
@@ -170,7 +184,7 @@ class Rollup:
         self._learn("users", "user", self._numbers.users)
         if self._holdings:
             self._learn("holders", "holder", self._numbers.holders)
-        placed = run(self._con, _SQL["place"], {"source": source, "tail": tail})
+        placed = run(self._con, _SQL["place"], {"source": source, "tail": tail, "file": file})
         self.held += placed
         if departments and tail is None:  # half a word at the end of a file names no department
             run(self._con, _SQL["stated"])
@@ -184,7 +198,13 @@ class Rollup:
             run(self._con, f"CREATE OR REPLACE TEMP TABLE told AS {events}")
             self._learn("clients", "client", self._numbers.clients, "told")
             events, holder = _SQL["held"], "holder"
-        given = {"day": self._day, "events": events, "department": department, "holder": holder}
+        given = {
+            "day": self._day,
+            "events": events,
+            "department": department,
+            "holder": holder,
+            "agents": _AGENTS,
+        }
         run(self._con, _SQL["gather"].format(**given))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size in self._con.sql(
@@ -221,8 +241,7 @@ class Rollup:
             self._con.register(name, table)
         run(self._con, _SQL["departments"])
         tables = {
-            name: self._con.sql(_SQL[name]).to_arrow_table()
-            for name in ("usage", "unknown", "presence", "source_day", "hosts", "actors", "said")
+            name: self._con.sql(_SQL[name]).to_arrow_table() for name in Batch.__annotations__
         }
         run(self._con, "DROP TABLE numbered")
         run(self._con, _TABLES)
@@ -280,9 +299,11 @@ class _Numbers:
         self.learned = 0
 
     def names(self, raw: Sequence[str]) -> pa.Table:
-        """Return raw and thing for hosts."""
+        """Return raw, thing, and whether it is an address, for hosts."""
         self.learned += len(raw)
-        return _table(raw=(pa.string(), raw), thing=(pa.int32(), [self._thing(t) for t in raw]))
+        things = [self._thing(text) for text in raw]
+        bare = [not thing and self._naming.bare(t) for t, thing in zip(raw, things, strict=True)]
+        return _table(raw=(pa.string(), raw), thing=(pa.int32(), things), bare=(pa.bool_(), bare))
 
     def clients(self, raw: Sequence[str]) -> pa.Table:
         """Return raw, actor, network and number among the addresses that were held, for clients."""

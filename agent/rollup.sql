@@ -14,6 +14,9 @@ SELECT
     max(ts) AS last_seen,
     CAST(bit_or(1 << date_part('hour', ts)) AS INTEGER) AS hours,
     min(line_no) AS first_line,
+    max(line_no) AS last_line,
+    count(*) FILTER (method = 'CONNECT') AS tunnels,
+    {agents} AS agents,
     {department} AS department,
     {holder} AS holder
 FROM ({events}) AS event
@@ -71,13 +74,18 @@ ANTI JOIN {table} AS known ON known.raw = met."{column}"
 WHERE outcome IS NULL AND "{column}" IS NOT NULL;
 
 -- section: place
+-- A user in the line tells who is at the address, unless the name is that of a machine (it ends with $).
 INSERT INTO placed
 SELECT
     day, $source, $tail,
     coalesce(users.actor, holders.actor, clients.actor, 0) AS actor,
     coalesce(clients.network, -1) AS network,
     coalesce(names.thing, 0) AS thing,
-    requests, blocked, bytes_out, bytes_in, first_seen, last_seen, hours
+    requests, blocked, bytes_out, bytes_in, first_seen, last_seen, hours, tunnels,
+    CASE WHEN piece.host IS NULL OR names.bare THEN requests ELSE 0 END AS bare,
+    CASE WHEN users.actor IS NULL AND holders.actor IS NULL THEN agents END AS agents,
+    CASE WHEN users.actor IS NOT NULL AND NOT ends_with(piece."user", '$') THEN clients.actor END AS address,
+    $file, first_line, last_line
 FROM piece
 LEFT JOIN users ON users.raw = piece."user"
 LEFT JOIN holders ON holders.raw = piece.holder
@@ -179,11 +187,28 @@ JOIN (SELECT DISTINCT number, department FROM numbered) USING (number);
 -- section: presence
 WITH grouped AS (
     SELECT day, actor, source, tail, sum(requests)::BIGINT AS requests,
-        coalesce(sum(requests) FILTER (thing = 0), 0)::BIGINT AS unnamed, bit_or(hours) AS hours
+        coalesce(sum(requests) FILTER (thing = 0), 0)::BIGINT AS unnamed, bit_or(hours) AS hours,
+        sum(tunnels)::BIGINT AS tunnels, sum(bare)::BIGINT AS bare, bit_or(agents) AS agents
     FROM placed GROUP BY ALL
 )
-SELECT day, actors.key AS actor, source, tail, requests, unnamed, hours
+SELECT day, actors.key AS actor, source, tail, requests, unnamed, hours, tunnels, bare, agents
 FROM grouped JOIN actors USING (actor);
+
+-- section: sightings
+-- Half a word at the end of a file names no user.
+WITH grouped AS (
+    SELECT day, actor, address, bit_or(hours) AS hours
+    FROM placed WHERE address IS NOT NULL AND tail IS NULL
+    GROUP BY ALL
+)
+SELECT day, actors.key AS actor, spot.key AS address, hours
+FROM grouped JOIN actors USING (actor) JOIN actors AS spot ON spot.actor = grouped.address;
+
+-- section: evidence
+SELECT file, known.host, min(first_line) AS first_line, max(last_line) AS last_line,
+    sum(requests)::BIGINT AS requests
+FROM placed JOIN known USING (thing) WHERE tail IS NULL AND file IS NOT NULL
+GROUP BY ALL;
 
 -- section: said
 SELECT actors.key AS actor, department, min(first_day) AS first_day
@@ -201,7 +226,10 @@ SEMI JOIN placed USING (thing);
 
 -- section: actors
 -- A user's network matters only where no directory knows the user: the least one with a department.
-WITH seen AS (SELECT DISTINCT actor, network FROM placed)
+WITH seen AS (
+    SELECT DISTINCT actor, network FROM placed
+    UNION SELECT address, network FROM placed WHERE address IS NOT NULL
+)
 SELECT actors.key, actors.is_user, actors.alt_key,
     min(places.network) FILTER (
         NOT actors.is_user OR (net.department IS NOT NULL AND NOT net.shared)

@@ -78,8 +78,9 @@ def scan(
         report.tell("publishing")
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
-            people.place(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+            many = claims.terms(settings).many
+            people.place(con, who.directory, who.subnets, who.key, many)
+        kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
 
@@ -93,8 +94,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
-        internal = recalled(Settings(), kept.setting("settings")).internal
-        kept.publish(lambda con: _derive(con, rules, internal))
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
 
@@ -114,8 +115,9 @@ def resolve(
         kept.belongs_to(who.key.spelling("sundial"))
         settings = recalled(asked, kept.setting("settings"))
         with kept.transaction() as con:
-            moves = people.replace_people(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+            many = claims.terms(settings).many
+            moves = people.replace_people(con, who.directory, who.subnets, who.key, many)
+        kept.publish(lambda con: _derive(con, rules, settings))
     return moves, report.problems
 
 
@@ -195,8 +197,9 @@ def _held(
         return None
     with kept.transaction() as con:
         # Who is one person under two spellings, a new directory may know better.
-        people.place(con, who.directory, who.subnets, who.key)
-        return identity.timeline(con, claims.terms(settings))
+        terms = claims.terms(settings)
+        people.place(con, who.directory, who.subnets, who.key, terms.many)
+        return identity.timeline(con, terms)
 
 
 def _find(paths: Sequence[Path], settings: Settings, report: intake.Report) -> list[files.LogFile]:
@@ -245,6 +248,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     known_apps = rules.catalogue
     naming = rollup.Naming(
         host=host,
+        bare=lambda raw: parse.clean_address(parse.clean_host(raw) or "") is not None,
         match=known_apps.match,
         fold=known_apps.fold,
         made=known_apps.made,
@@ -257,7 +261,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     )
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -274,7 +278,8 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
             capture.FORMAT: capture.KIND,
         },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
-        internal=internal,
+        internal=settings.internal,
         endpoints=capture.endpoints(),
+        retired=[(one.name, one.retired) for one in settings.sources if one.retired],
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place)

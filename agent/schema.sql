@@ -36,10 +36,23 @@ CREATE TABLE IF NOT EXISTS unknown_usage (
 CREATE TABLE IF NOT EXISTS claimed (host VARCHAR PRIMARY KEY, app VARCHAR NOT NULL, rule VARCHAR NOT NULL);
 
 -- unnamed are requests that name no host of the Internet, hours a bit for each hour of UTC with an event; both are
--- NULL in rows from before version 3.
+-- NULL in rows from before version 3. bare are requests for an address, tunnels those by CONNECT, agents a sketch of the
+-- browsers that name no user; NULL before version 4.
 CREATE TABLE IF NOT EXISTS presence (
     day DATE NOT NULL, actor_id INTEGER NOT NULL, source_id INTEGER NOT NULL,
-    requests BIGINT NOT NULL, tail_of INTEGER, unnamed BIGINT, hours INTEGER
+    requests BIGINT NOT NULL, tail_of INTEGER, unnamed BIGINT, hours INTEGER,
+    tunnels BIGINT, bare BIGINT, agents UBIGINT
+);
+
+-- At which address a user was seen in the hours of a day, in several pieces: what a proxy knows, and a resolver does not.
+CREATE TABLE IF NOT EXISTS sighting (
+    day DATE NOT NULL, actor_id INTEGER NOT NULL, address_id INTEGER NOT NULL, hours INTEGER NOT NULL
+);
+
+-- Between which lines a file names a host of the catalogue, in several pieces.
+CREATE TABLE IF NOT EXISTS evidence (
+    file_id INTEGER NOT NULL, host_id INTEGER NOT NULL, first_line BIGINT NOT NULL,
+    last_line BIGINT NOT NULL, requests BIGINT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS source_day (
@@ -72,6 +85,12 @@ CREATE TABLE IF NOT EXISTS person_department (
     person_id INTEGER NOT NULL, department VARCHAR NOT NULL,
     valid_from DATE NOT NULL, valid_to DATE NOT NULL
 );
+-- Further units of somebody (dotted line), who counts in none of them; and which unit is above which.
+CREATE TABLE IF NOT EXISTS person_also (
+    person_id INTEGER NOT NULL, department VARCHAR NOT NULL,
+    valid_from DATE NOT NULL, valid_to DATE NOT NULL
+);
+CREATE TABLE IF NOT EXISTS unit (department VARCHAR PRIMARY KEY, parent VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS subnet (
     network VARCHAR PRIMARY KEY, department VARCHAR, site VARCHAR, shared BOOLEAN NOT NULL,
     people INTEGER
@@ -110,3 +129,36 @@ CREATE TABLE IF NOT EXISTS conflict (
 CREATE TABLE IF NOT EXISTS shared_address (
     address VARCHAR PRIMARY KEY, valid_from DATE NOT NULL, valid_to DATE NOT NULL
 );
+
+-- Addresses that are shared from a day on until another, by any kind of evidence.
+CREATE TABLE IF NOT EXISTS crowd (
+    actor_id INTEGER NOT NULL, valid_from DATE NOT NULL, valid_to DATE NOT NULL, why VARCHAR NOT NULL, hours BIGINT
+);
+
+-- Every user name that was met, and the person whom it means. A login without its domain means whoever is called so in
+-- the one domain that uses it: in two domains it means nobody, and neither does another domain than the one a directory
+-- names. The key of domain\login ends with a backslash. Whom no directory knows is one name under all spellings.
+CREATE OR REPLACE VIEW spelled AS
+WITH met AS (
+    SELECT key, alt_key FROM actor WHERE kind = 'user'
+    UNION SELECT user_key, nullif(alt_key, '') FROM claim WHERE user_key <> ''
+    UNION SELECT user_key, nullif(alt_key, '') FROM device
+),
+looked_up AS (
+    SELECT met.*, ends_with(key, '\') AS has_domain, whole.person_id AS own, part.person_id AS other
+    FROM met
+    LEFT JOIN alias AS whole ON whole.alias_key = met.key
+    LEFT JOIN alias AS part ON part.alias_key = met.alt_key
+),
+lonely AS (
+    SELECT alt_key, has_domain, true AS alone FROM looked_up
+    WHERE alt_key IS NOT NULL AND (has_domain OR own IS NULL)
+    GROUP BY alt_key, has_domain HAVING count(*) = 1
+)
+SELECT
+    key,
+    coalesce(own, CASE WHEN alone AND NOT (has_domain AND other IN (
+        SELECT person_id FROM alias WHERE ends_with(alias_key, '\')
+    )) THEN other END) AS person_id,
+    CASE WHEN alone THEN alt_key ELSE key END AS name
+FROM looked_up LEFT JOIN lonely USING (alt_key, has_domain);

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ class SourceSetting:
     format: str | None = None
     ahead: int = 0
     """Seconds that its clock is ahead of the others; below 0 where it is behind."""
+    retired: str | None = None
+    """Day, as 2026-03-31, from which on nothing is expected of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ _TOP = ("timezone", "internal", "people", "subnets", "leases", "logons", "source
 _PEOPLE = ("file", "columns", "level")
 _LEASES = ("files", "hours", "devices")
 _LOGONS = ("files", "hours", "shared")
-_SOURCE = ("match", "timezone", "format", "ahead")
+_SOURCE = ("match", "timezone", "format", "ahead", "retired")
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -180,6 +183,7 @@ class _Reader:
             self._zone(table, "timezone", key),
             table.get("format"),
             self._whole(table, "ahead", key, least=-86400) or 0,
+            self._date(table, "retired", key),
         )
 
     def _claims(self, table: Mapping[str, Any], key: str) -> ClaimSetting:
@@ -192,6 +196,13 @@ class _Reader:
             self._wrong(f"{key}.hours", "is not a number of hours above 0.")
             hours = None
         return ClaimSetting(tuple(self._path.parent / file for file in files), hours)
+
+    def _date(self, table: Mapping[str, Any], name: str, key: str) -> str | None:
+        value = table.get(name)
+        if value is None or type(value) is date:
+            return None if value is None else value.isoformat()
+        self._wrong(f"{key}.{name}", "is not a day; write one as 2026-03-31, without quotes.")
+        return None
 
     def _whole(self, table: Mapping[str, Any], name: str, key: str, *, least: int) -> int | None:
         value = table.get(name)

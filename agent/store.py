@@ -23,10 +23,18 @@ import pyarrow as pa
 from agent.errors import Problem, StoreError
 from agent.sql import THREADS, lent, script, sections
 
-SCHEMA = "3"
+SCHEMA = "4"
 """Version of the star; a store of another version is refused, never half read."""
-OLDER = {"2": "ALTER TABLE presence ADD COLUMN unnamed BIGINT;"
-                "ALTER TABLE presence ADD COLUMN hours INTEGER;"}  # fmt: skip
+_NEW_IN_4 = """
+ALTER TABLE presence ADD COLUMN tunnels BIGINT;
+ALTER TABLE presence ADD COLUMN bare BIGINT;
+ALTER TABLE presence ADD COLUMN agents UBIGINT;
+"""
+_NEW_IN_3 = """
+ALTER TABLE presence ADD COLUMN unnamed BIGINT;
+ALTER TABLE presence ADD COLUMN hours INTEGER;
+"""
+OLDER = {"2": _NEW_IN_3 + _NEW_IN_4, "3": _NEW_IN_4}
 """Older versions that become this one, and how."""
 
 
@@ -118,6 +126,14 @@ class Facts(Protocol):
     def said(self) -> pa.Table:
         """Which departments the logs themselves name, by actor, each with its first day."""
 
+    @property
+    def sightings(self) -> pa.Table:
+        """Which users were seen at which addresses, by day."""
+
+    @property
+    def evidence(self) -> pa.Table:
+        """Where each file names each catalogued host."""
+
 
 class Store:
     """The folder of a store, opened for writing; nobody else may have it open."""
@@ -164,7 +180,7 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim"} <= self._tables():  # a store of an earlier Sundial
+        if not {"claimed", "claim", "sighting"} <= self._tables():  # a store of an earlier Sundial
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
@@ -239,6 +255,8 @@ class Store:
             "new_host": batch.hosts,
             "new_actor": batch.actors,
             "new_stated": batch.said,
+            "new_sighting": batch.sightings,
+            "new_evidence": batch.evidence,
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }

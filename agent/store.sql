@@ -48,12 +48,20 @@ SELECT day, host, department, source_id, requests, blocked, bytes_out, bytes_in,
 FROM new_unknown JOIN source USING (source);
 
 INSERT INTO presence
-SELECT day, actor_id, source_id, requests, tail, unnamed, hours
+SELECT day, actor_id, source_id, requests, tail, unnamed, hours, tunnels, bare, agents
 FROM new_presence JOIN actor ON actor.key = new_presence.actor JOIN source USING (source);
 
 INSERT INTO source_day
 SELECT day, source_id, events, unnamed, first_seen, last_seen, tail
 FROM new_source_day JOIN source USING (source);
+
+INSERT INTO sighting
+SELECT day, actor.actor_id, spot.actor_id, hours
+FROM new_sighting JOIN actor ON actor.key = new_sighting.actor
+JOIN actor AS spot ON spot.key = new_sighting.address;
+
+INSERT INTO evidence
+SELECT file, host_id, first_line, last_line, requests FROM new_evidence JOIN host USING (host);
 
 -- section: ledger
 -- Of a file of which nothing was read for good, all rejects were provisional.

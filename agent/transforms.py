@@ -259,6 +259,12 @@ def _first_word(value: str, _: Field, __: Reading) -> str:
     return f"split_part({value}, ' ', 1)"
 
 
+def _account(value: str, _: Field, __: Reading) -> str:
+    r"""Join a domain and a login, two cells, as ``DOMAIN\login``; either may say nothing."""
+    whole = f"regexp_replace(trim({value}), '^- | -$', '')"
+    return f"regexp_replace({whole}, ' ', '\\\\')"
+
+
 def _percent(value: str, _: Field, __: Reading) -> str:
     """Decode ``Sales%20and%20Marketing``; what is not well encoded stays as it is."""
     decoded = f"coalesce(try(url_decode({value})), {value})"
@@ -289,6 +295,7 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "first": _first,
     "after_path": _after_path,
     "first_word": _first_word,
+    "account": _account,
     "percent": _percent,
 }
 TYPE = {

@@ -34,16 +34,55 @@ CREATE OR REPLACE TEMP TABLE purpose AS
 SELECT *, CAST(row_number() OVER (ORDER BY app, signal, evidence) AS INTEGER) AS purpose_no
 FROM (SELECT DISTINCT app, signal, evidence FROM host) JOIN app_no USING (app);
 
+-- What a resolver or a firewall saw of an address counts for the one user whom a proxy saw there on the
+-- same day. It is the weakest evidence: events that a lease or a log-on explains name their user already,
+-- and where claims or users are at odds, or many share the address, it stays an address.
+CREATE OR REPLACE TEMP TABLE told_user AS
+WITH named AS (
+    SELECT day, address_id, actor_id, hours, coalesce(CAST(person_id AS VARCHAR), name) AS who
+    FROM sighting JOIN actor USING (actor_id) JOIN spelled USING (key)
+    SEMI JOIN (SELECT DISTINCT day, actor_id AS address_id FROM presence) USING (day, address_id)
+),
+disputed AS (
+    SELECT actor_id AS address_id, CAST(since AS DATE) AS first_day, CAST(until AS DATE) AS last_day
+    FROM conflict JOIN actor ON actor.key = conflict.address
+)
+SELECT
+    day, address_id, min(named.actor_id) AS actor_id, bit_or(hours) AS hours,
+    min(who) = max(who) AS alone
+FROM named
+LEFT JOIN membership
+    ON membership.actor_id = named.address_id AND unit = 'shared' AND day >= valid_from AND day < valid_to
+LEFT JOIN disputed USING (address_id)
+GROUP BY day, address_id
+HAVING count(unit) = 0 AND NOT coalesce(bool_or(day BETWEEN first_day AND last_day), false);
+
+CREATE OR REPLACE TEMP TABLE behind AS
+SELECT day, address_id, actor_id FROM told_user WHERE alone;
+
+CREATE OR REPLACE TEMP VIEW met AS
+SELECT presence.* REPLACE (coalesce(behind.actor_id, presence.actor_id) AS actor_id)
+FROM presence LEFT JOIN behind ON behind.day = presence.day AND behind.address_id = presence.actor_id;
+
+CREATE OR REPLACE TEMP VIEW used AS
+SELECT usage.* REPLACE (coalesce(behind.actor_id, usage.actor_id) AS actor_id)
+FROM usage LEFT JOIN behind ON behind.day = usage.day AND behind.address_id = usage.actor_id;
+
 -- An actor without a department is outside, but still one somebody: a person on days before the
 -- first department keeps the number of that person.
 CREATE OR REPLACE TEMP TABLE outside AS
+WITH known AS (
+    SELECT actor.actor_id, actor.kind, coalesce(spelled.name, actor.key) AS name,
+        max(membership.person_id) AS person_id
+    FROM actor LEFT JOIN membership USING (actor_id) LEFT JOIN spelled USING (key)
+    GROUP BY ALL
+)
 SELECT
-    actor.actor_id,
-    coalesce(max(membership.person_id), -1 - actor.actor_id) AS who,
-    CASE actor.kind WHEN 'user' THEN 'person' ELSE 'address' END AS unit,
+    actor_id,
+    coalesce(person_id, -1 - min(actor_id) OVER (PARTITION BY name)) AS who,
+    CASE kind WHEN 'user' THEN 'person' ELSE 'address' END AS unit,
     (SELECT dept FROM department_no WHERE department = '(unknown)') AS dept
-FROM actor LEFT JOIN membership USING (actor_id)
-GROUP BY actor.actor_id, actor.kind;
+FROM known;
 
 CREATE OR REPLACE TEMP TABLE inside AS
 SELECT actor_id, who, membership.unit, department_no.dept, valid_from, valid_to
@@ -54,19 +93,21 @@ JOIN department_no
 
 CREATE OR REPLACE TEMP TABLE seen AS
 SELECT
-    presence.day,
-    presence.source_id,
+    met.day,
+    met.source_id,
     coalesce(inside.dept, outside.dept) AS dept,
     coalesce(inside.unit, outside.unit) AS unit,
     outside.who,
-    sum(presence.requests) AS requests,
-    sum(presence.unnamed) AS unnamed,
-    bit_or(presence.hours) AS hours
-FROM presence
+    sum(met.requests) AS requests,
+    sum(met.unnamed) AS unnamed,
+    bit_or(met.hours) AS hours,
+    sum(met.tunnels) AS tunnels,
+    sum(met.bare) AS bare
+FROM met
 JOIN outside USING (actor_id)
 LEFT JOIN inside
-    ON inside.actor_id = presence.actor_id AND presence.day >= inside.valid_from
-    AND presence.day < inside.valid_to
+    ON inside.actor_id = met.actor_id AND met.day >= inside.valid_from
+    AND met.day < inside.valid_to
 GROUP BY ALL;
 
 -- Where the directory tells who belongs to a department, people count. Where it does not, the
@@ -106,9 +147,9 @@ UPDATE outside SET counted = who FROM basis WHERE basis.dept = outside.dept AND 
 -- Who counts as a person is who; actor is who was behind it, address or not.
 CREATE OR REPLACE TEMP VIEW placed_host AS
 SELECT
-    usage.day,
-    usage.host_id,
-    usage.source_id,
+    used.day,
+    used.host_id,
+    used.source_id,
     host.host,
     host.app,
     host.signal,
@@ -116,16 +157,16 @@ SELECT
     coalesce(inside.dept, outside.dept) AS dept,
     CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END AS who,
     outside.who AS actor,
-    usage.requests,
-    usage.blocked,
-    usage.bytes_out,
-    usage.bytes_in
-FROM usage
+    used.requests,
+    used.blocked,
+    used.bytes_out,
+    used.bytes_in
+FROM used
 JOIN host USING (host_id)
 JOIN outside USING (actor_id)
 LEFT JOIN inside
-    ON inside.actor_id = usage.actor_id AND usage.day >= inside.valid_from
-    AND usage.day < inside.valid_to;
+    ON inside.actor_id = used.actor_id AND used.day >= inside.valid_from
+    AND used.day < inside.valid_to;
 
 CREATE OR REPLACE TEMP VIEW placed_usage AS
 SELECT placed_host.*, purpose_no, app_no FROM placed_host JOIN purpose USING (app, signal, evidence);
@@ -313,7 +354,9 @@ SELECT
     coalesce(sum(requests) FILTER (WHERE unit <> 'shared' AND (unit <> basis OR NOT known)), 0)
         AS unresolved,
     coalesce(sum(requests) FILTER (WHERE unit = 'shared'), 0) AS shared,
-    sum(unnamed) AS unnamed
+    sum(unnamed) AS unnamed,
+    sum(tunnels) AS tunnels,
+    sum(bare) AS bare
 FROM seen JOIN basis USING (dept)
 GROUP BY ALL;
 
@@ -363,7 +406,9 @@ SELECT
     coalesce(requests, 0),
     coalesce(unresolved, 0),
     coalesce(shared, 0),
-    CASE WHEN requests IS NULL THEN 0 ELSE unnamed END
+    CASE WHEN requests IS NULL THEN 0 ELSE unnamed END,
+    CASE WHEN requests IS NULL THEN 0 ELSE tunnels END,
+    CASE WHEN requests IS NULL THEN 0 ELSE bare END
 FROM expecting
 LEFT JOIN source_sight USING (day, dept, source_id)
 JOIN department_no USING (dept)
@@ -381,13 +426,39 @@ SELECT
     sum(date_diff('second', since, until)) / 3600
 FROM conflict
 GROUP BY ALL
+UNION ALL
+SELECT day, 'users', count(*), sum(bit_count(hours)) FROM told_user WHERE NOT alone GROUP BY day
+UNION ALL
+SELECT valid_from, 'many ' || why, count(*), sum(hours) FROM crowd WHERE why <> 'log-ons' GROUP BY ALL
 ORDER BY ALL;
 
 INSERT INTO findings.departments
-SELECT department, headcount, basis, first_day, last_day
+WITH dotted AS (
+    SELECT person_also.department, list(DISTINCT own.department ORDER BY own.department) AS dotted
+    FROM person_also JOIN person_department AS own USING (person_id)
+    CROSS JOIN (SELECT monday(last_day) AS week FROM span)
+    WHERE person_also.valid_from < week + 7 AND person_also.valid_to > week
+        AND own.valid_from < week + 7 AND own.valid_to > week
+    GROUP BY person_also.department
+)
+SELECT department, headcount, basis, first_day, last_day, parent, dotted
 FROM basis
 LEFT JOIN (SELECT dept, headcount FROM department_week QUALIFY week = max(week) OVER ())
     USING (dept)
+LEFT JOIN unit USING (department)
+LEFT JOIN dotted USING (department)
+ORDER BY ALL;
+
+-- No tree is deeper than 32 levels; more would be a circle.
+INSERT INTO findings.divisions
+WITH RECURSIVE below AS (
+    SELECT DISTINCT parent AS division, parent AS department, 0 AS depth FROM unit
+    UNION
+    SELECT division, unit.department, depth + 1
+    FROM below JOIN unit ON unit.parent = below.department WHERE depth < 32
+)
+SELECT division, department, min(depth) FROM below SEMI JOIN basis USING (department)
+GROUP BY division, department
 ORDER BY ALL;
 
 INSERT INTO findings.meta
@@ -518,8 +589,10 @@ SELECT
     min(first_seen), max(last_seen),
     coalesce(bool_or(has_user), false), coalesce(bool_or(has_bytes), false),
     coalesce(bool_or(has_client), false),
-    max(epoch(last_seen - least(modified, scanned_at)))
+    max(epoch(last_seen - least(modified, scanned_at))),
+    any_value(CAST(given_retired.day AS DATE))
 FROM source
+LEFT JOIN given_retired USING (source)
 LEFT JOIN (
     SELECT
         log_file.*,
@@ -530,6 +603,27 @@ LEFT JOIN (
 ) AS log_file USING (source_id)
 GROUP BY source
 ORDER BY source;
+
+-- A client asks for an address just before it asks for the host there, so the first of both on a day are
+-- as far apart as the clocks are. What a client remembers, or looks up in advance, is scattered.
+INSERT INTO findings.clock_skew
+WITH heard AS (
+    SELECT source_id, source, kind = 'dns' AS is_dns FROM findings.sources JOIN source USING (source)
+    WHERE kind <> 'mixed' AND (SELECT count(DISTINCT kind = 'dns') FROM findings.sources WHERE kind <> 'mixed') = 2
+),
+first AS (
+    SELECT day, host_id, who, source, is_dns, min(first_seen) AS moment
+    FROM used JOIN heard USING (source_id) JOIN outside USING (actor_id)
+    WHERE day > (SELECT last_day FROM span) - 28
+    GROUP BY ALL
+)
+SELECT look_up.source, request.source,
+    CAST(round(median(epoch(look_up.moment) - epoch(request.moment))) AS BIGINT), count(*)
+FROM first AS look_up JOIN first AS request USING (day, host_id, who)
+WHERE look_up.is_dns AND NOT request.is_dns
+GROUP BY ALL
+HAVING count(*) >= 30 AND mad(epoch(look_up.moment) - epoch(request.moment)) <= 60
+ORDER BY ALL;
 
 INSERT INTO findings.rejects
 SELECT

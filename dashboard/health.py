@@ -18,6 +18,12 @@ SILENT = timedelta(days=3)
 AHEAD = timedelta(minutes=5)
 """Clocks that differ by less are as good as one."""
 
+SOME = 0.005
+"""Below this share of requests a hole is not worth a line."""
+
+APART = timedelta(minutes=2)
+"""Sources that tell of the same requests can be compared more closely."""
+
 OUTSIDE = (
     "Use outside these networks, and look-ups that browsers encrypt (DNS over HTTPS), is not seen.",
     "Send laptops through the proxy or VPN, and turn DNS over HTTPS off by policy.",
@@ -81,6 +87,8 @@ LEDGER = Table(
         Column("unresolved_requests", "Of nobody known", "number"),
         Column("shared_requests", "Of shared addresses", "number"),
         Column("unnamed_requests", "Without a host", "number"),
+        Column("bare_requests", "Only an address", "number"),
+        Column("tunnel_requests", "Only a CONNECT", "number"),
     ),
 )
 HIDDEN = Table(
@@ -95,6 +103,24 @@ HIDDEN = Table(
     ),
     most=8,
 )
+CONFLICTS = Table(
+    "conflicts",
+    "Addresses of which nobody can say whose they were.",
+    (
+        Column("what", "What", width="medium"),
+        Column("days", "Days", "number"),
+        Column("addresses", "Addresses, on a day at most", "number"),
+        Column("hours", "Hours", "number"),
+        Column("last_day", "Last", "day"),
+    ),
+)
+REASONS = {
+    "conflict": "leases or log-ons name several people at once",
+    "users": "a proxy names several users on one day",
+    "shared": "many are logged on at once: shared",
+    "many users": "a proxy names many users of one hour: shared",
+    "many browsers": "more browsers than one desk has: shared",
+}
 KINDS = {"encrypted_dns": "encrypted DNS", "relay": "relay", "vpn": "VPN"}
 REJECTS = Table(
     "rejects",
@@ -128,9 +154,12 @@ def answer(said: Mapping[str, Any], meta: Mapping[str, str], week: date) -> None
     )
 
 
-def blind_spots(sources: Rows, places: Rows, placed: Mapping[str, Any]) -> list[tuple[str, str]]:
+def blind_spots(
+    sources: Rows, places: Rows, placed: Mapping[str, Any], skews: Rows
+) -> list[tuple[str, str]]:
     """Return what the logs cannot tell, each with its cure."""
-    found = [*_departments(places), *_silent(sources), *_clocks(sources), *_placed(placed)]
+    found = [*_departments(places), *_silent(sources), *_clocks(sources), *_skews(skews)]
+    found += _placed(placed)
     cached = [row["source"] for row in sources if row["kind"] == "dns"]
     if cached:
         found.append((
@@ -172,7 +201,7 @@ def _silent(sources: Rows) -> list[tuple[str, str]]:
             "See whether its export still runs.",
         )
         for row in sources
-        if newest and row["last_seen"] and newest - row["last_seen"] > SILENT
+        if newest and row["last_seen"] and newest - row["last_seen"] > SILENT and not row["retired"]
     ]
 
 
@@ -187,9 +216,25 @@ def _clocks(sources: Rows) -> list[tuple[str, str]]:
     return found
 
 
+def _skews(skews: Rows) -> list[tuple[str, str]]:
+    cure = "Set one of the clocks, or its source's ahead in sundial.toml."
+    found = []
+    for row in skews:
+        side = "ahead of" if row["seconds"] > 0 else "behind"
+        if timedelta(seconds=abs(row["seconds"])) > APART:
+            by = text.some(abs(row["seconds"]), "second")
+            found.append((f"{row['source']} is {by} {side} {row['beside']}.", cure))
+    return found
+
+
 def contacts(hidden: Rows) -> Rows:
     """Return rows of ``hidden`` with their kind in words."""
     return [row | {"what": KINDS.get(row["kind"], row["kind"])} for row in hidden]
+
+
+def conflicts(rows: Rows) -> Rows:
+    """Return rows of ``conflicts`` with their reason in words."""
+    return [row | {"what": REASONS.get(row["reason"], row["reason"])} for row in rows]
 
 
 def _placed(placed: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -204,5 +249,10 @@ def _placed(placed: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append((
             f"{text.share(shared / total)} of requests come from shared addresses, never people.",
             "Log user names where many people share an address.",
+        ))  # fmt: skip
+    if total and (placed["bare"] or 0) / total > SOME:
+        found.append((
+            f"{text.share(placed['bare'] / total)} of requests name only an address, and no app.",
+            "Log the server name of TLS, or the DNS queries beside them.",
         ))  # fmt: skip
     return found

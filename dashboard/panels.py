@@ -191,6 +191,13 @@ CELLS = (
 )
 MAP = Table("map", "Adoption by app and department.", (Column("name", "App"), *CELLS))
 PLACES = Table("departments", "Adoption by department.", CELLS)
+DIVISIONS = Table("divisions", "Adoption by division.", most=12, columns=(
+    Column("division", "Division"), Column("name", "App"),
+    Column("regular_people", "Regular people", "people"),
+    Column("covered_people", "Covered people", "people"), Column("share", "Share", "share"),
+    Column("active_in", "Departments with use", "number"),
+    Column("departments", "Departments", "number"),
+))  # fmt: skip
 HOSTS = Table("hosts", "Hosts of the app with their signal.", most=10, columns=(
     Column("host", "Host"), Column("signal", "Signal"), Column("evidence", "Evidence"),
     Column("requests", "Requests", "number"), Column("blocked", "Blocked", "number"),
@@ -227,6 +234,14 @@ def map_twin(cells: Rows, names: Mapping[str, str]) -> None:
         rows = [{**row, "name": names[row["app"]]} for row in cells if row["app"] in names]
         rows.sort(key=lambda row: (row["department"], -(row["share"] or 0)))
         widgets.table(rows, MAP, opens=lambda row: (row["app"], row["department"]))
+
+
+def divisions(rows: Rows) -> None:
+    """Show what departments below one unit do together, where the directory tells of units."""
+    if rows:
+        with st.expander("The same by division"):
+            st.caption("A division is the sum of its departments of which these logs tell enough.")
+            widgets.table(rows, DIVISIONS, opens=lambda row: (row["app"], None))
 
 
 def hosts(store: Store, app: str) -> None:

@@ -429,8 +429,55 @@ def placed(store: Store, week: date) -> dict[str, Any]:
     return rows(
         store,
         """SELECT sum(requests)::BIGINT AS requests,
-             sum(unresolved_requests)::BIGINT AS unresolved, sum(shared_requests)::BIGINT AS shared
+             sum(unresolved_requests)::BIGINT AS unresolved, sum(shared_requests)::BIGINT AS shared,
+             sum(bare_requests)::BIGINT AS bare
            FROM f.coverage_daily
            WHERE day >= $week AND day < $week + INTERVAL 7 DAY""",
         week=week,
     )[0]
+
+
+@cached
+def conflicts(store: Store, week: date) -> Rows:
+    """Return why addresses were nobody's in four weeks, with the most of a day."""
+    return rows(
+        store,
+        """SELECT reason, count(DISTINCT day) AS days, max(addresses) AS addresses,
+             sum(hours) AS hours, max(day) AS last_day
+           FROM f.identity_conflicts
+           WHERE day >= $week - INTERVAL 21 DAY AND day < $week + INTERVAL 7 DAY
+           GROUP BY reason ORDER BY days DESC, reason""",
+        week=week,
+    )
+
+
+@cached
+def skews(store: Store) -> Rows:
+    """Return by how much clocks of sources differ that saw the same clients."""
+    return rows(store, "SELECT source, beside, seconds, pairs FROM f.clock_skew ORDER BY ALL")
+
+
+@cached
+def divisions(store: Store, week: date) -> Rows:
+    """Return what the departments of each division that are told of do together, by app."""
+    return rows(
+        store,
+        """WITH inside AS (
+             SELECT d.division, c.* FROM f.divisions d JOIN f.coverage_weekly c USING (department)
+             WHERE c.week = $week AND department <> '(unknown)'),
+           size AS (
+             SELECT division, count(*) AS departments,
+               sum(covered_people) FILTER (visible)::BIGINT AS covered_people
+             FROM inside GROUP BY division HAVING count(*) > 1),
+           together AS (
+             SELECT division, app, count(*) FILTER (a.active_people > 0) AS active_in,
+               sum(a.regular_people)::BIGINT AS regular_people
+             FROM f.adoption_weekly a JOIN inside i USING (week, department)
+             GROUP BY division, app)
+           SELECT division, app, name, regular_people, covered_people,
+             regular_people / nullif(covered_people, 0) AS share, active_in, departments
+           FROM together JOIN size USING (division) JOIN f.apps USING (app)
+           WHERE regular_people > 0
+           ORDER BY lower(division), regular_people DESC, name""",
+        week=week,
+    )

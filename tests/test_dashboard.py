@@ -91,8 +91,9 @@ def copied(store: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_has_an_answer_in_a_filled_store(filled: Store, name: str) -> None:
-    """The demo company has something to say on all but blocked use of its first app, and VPNs."""
-    assert ask(filled, name) or name in {"app_blocked", "app_tenants", "alternatives", "hidden"}
+    """The demo company is silent on blocked use of its first app, on VPNs and on a tree."""
+    silent = {"app_blocked", "app_tenants", "alternatives", "hidden", "conflicts", "divisions"}
+    assert ask(filled, name) or name in silent
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -357,6 +358,45 @@ def test_contacts_with_what_hides_names_are_shown(demo_store: Path, tmp_path: Pa
     ]
 
 
+def test_addresses_that_are_nobodys_are_shown(demo_store: Path, tmp_path: Path) -> None:
+    """Data health tells why, on how many days, and for how long."""
+    folder = copied(demo_store, tmp_path / "conflicts")
+    with duckdb.connect(str(folder / "findings.duckdb")) as con:
+        for days, reason in ((0, "users"), (1, "users"), (1, "many browsers")):
+            con.execute(
+                "INSERT INTO identity_conflicts SELECT max(week) + ?, ?, ?, 2 FROM coverage_weekly",
+                [days, reason, 3 + days],
+            )
+    page = run(folder, "views/data_health.py")
+    assert not page.exception
+    shown = next(table.value for table in page.dataframe if "addresses" in table.value)
+    assert shown[["what", "days", "addresses", "hours"]].values.tolist() == [
+        ["a proxy names several users on one day", 2, 4, 4.0],
+        ["more browsers than one desk has: shared", 1, 4, 2.0],
+    ]
+
+
+def test_a_division_is_the_sum_of_its_departments(demo_store: Path, tmp_path: Path) -> None:
+    """The map has a table of divisions where the directory tells of any."""
+    folder = copied(demo_store, tmp_path / "divisions")
+    with duckdb.connect(str(folder / "findings.duckdb")) as con:
+        con.execute(
+            "INSERT INTO divisions SELECT 'Market', department, 1 FROM departments"
+            " WHERE department IN ('Sales', 'Marketing')"
+        )
+        expected = con.execute(
+            "SELECT name, sum(regular_people) AS people FROM adoption_weekly JOIN apps USING (app)"
+            " WHERE department IN ('Sales', 'Marketing')"
+            " AND week = (SELECT max(week) FROM coverage_weekly)"
+            " GROUP BY name ORDER BY people DESC, name LIMIT 1"
+        ).fetchall()
+    page = run(folder)
+    assert not page.exception
+    shown = next(table.value for table in page.dataframe if "division" in table.value)
+    first = shown[["division", "name", "regular_people", "departments"]].values.tolist()[0]
+    assert first == ["Market", *expected[0], 2]
+
+
 def test_the_ledger_is_drawn_with_its_silence() -> None:
     """A day of silence is hatched and said; others are shaded by people seen of those expected."""
     row = {"source": "dns", "department": "Works", "people": 6, "expected_people": 8, "requests": 9}
@@ -396,7 +436,7 @@ def test_blind_spots_come_with_a_cure() -> None:
     source = {
         "source": "works-dns", "has_user": False, "has_bytes": False,
         "last_seen": datetime(2026, 9, 1, tzinfo=UTC), "first_seen": None,
-        "kind": "dns", "ahead_seconds": 7200,
+        "kind": "dns", "ahead_seconds": 7200, "retired": None,
     }  # fmt: skip
     newer = {
         **source,
@@ -410,13 +450,22 @@ def test_blind_spots_come_with_a_cure() -> None:
         "department": "Works", "visible": False, "covered_people": 0, "headcount": 61,
         "last_visible": None,
     }  # fmt: skip
-    placed = {"requests": 1000, "unresolved": 4, "shared": 0}
-    said = health.blind_spots([source, newer], [place], placed)
+    ended = {**source, "source": "old-dns", "ahead_seconds": 0, "retired": date(2026, 9, 2)}
+    placed = {"requests": 1000, "unresolved": 4, "shared": 0, "bare": 30}
+    skew = [
+        {"source": "works-dns", "beside": "proxy", "seconds": -300, "pairs": 40},
+        {"source": "works-dns", "beside": "other", "seconds": 30, "pairs": 40},
+    ]
+    said = health.blind_spots([source, newer, ended], [place], placed, skew)
     assert all(cure.endswith(".") for _, cure in said)
     words = " ".join(line for line, _ in said)
     assert "works-dns has been silent since 1 Sep 2026." in words
     assert "Works is not visible" in words
-    assert "works-dns: clients keep DNS answers, so requests are lower bounds." in words
+    assert "works-dns and old-dns: clients keep DNS answers" in words
+    assert "old-dns has been silent" not in words
+    assert "works-dns is 300 seconds behind proxy." in words
+    assert "other" not in words
+    assert "3\u202f% of requests name only an address" in words
     assert "works-dns is 120 minutes ahead of the files it writes." in words
     assert "proxy is" not in words
     assert "< 1\u202f% of requests" in words

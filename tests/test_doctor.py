@@ -44,9 +44,12 @@ class Patient:
         ))  # fmt: skip
         return path
 
-    def scan(self) -> None:
+    def scan(self, **more: str) -> None:
         (self.folder / "people.csv").write_text(PEOPLE)
-        sources = "".join(f'[source.{name}]\nmatch = "{name}/*"\n' for name in ("proxy", "branch"))
+        sources = "".join(
+            f'[source.{name}]\nmatch = "{name}/*"\n{more.get(name, "")}'
+            for name in ("proxy", "branch")
+        )
         settings = self.folder / "sundial.toml"
         settings.write_text(f'[people]\nfile = "people.csv"\n{sources}')
         logs = self.folder / "logs"
@@ -82,6 +85,15 @@ def test_a_silent_source_is_named_with_its_last_day(patient: Patient, run: Run) 
     told = run("doctor", "--store", patient.store, ok=False)
     assert told.returncode == 1
     assert told.stdout.startswith(f"branch: silent since {last.day} {last:%B %Y}. See whether")
+
+
+def test_a_source_that_ended_on_purpose_is_not_called_silent(patient: Patient) -> None:
+    patient.log("branch", range(3), range(20, 35))
+    patient.scan()
+    assert ("silent_source", "branch") in patient.complaints()
+    day = (datetime.now(UTC) - timedelta(days=19)).date()
+    patient.scan(branch=f"retired = {day}\n")
+    assert ("silent_source", "branch") not in patient.complaints()
 
 
 def test_a_source_that_hides_an_app_is_said_to(patient: Patient) -> None:

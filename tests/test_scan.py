@@ -555,8 +555,8 @@ def test_a_store_of_the_version_before_goes_on(bench: Bench, at_once: Facts) -> 
     bench.write("squid/access.log", b"\n".join(lines[:200]) + b"\n")
     bench.scan()
     with closing(duckdb.connect(str(bench.folder / "store" / "work.duckdb"))) as con:
-        con.execute("ALTER TABLE presence DROP COLUMN unnamed")
-        con.execute("ALTER TABLE presence DROP COLUMN hours")
+        for column in ("unnamed", "hours", "tunnels", "bare", "agents"):
+            con.execute(f"ALTER TABLE presence DROP COLUMN {column}")
         con.execute("UPDATE setting SET value = '2' WHERE key = 'schema'")
     bench.write("squid/access.log", LOG, at=60)
     bench.scan()

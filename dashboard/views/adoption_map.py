@@ -48,4 +48,5 @@ else:
     )
     panels.the_map(Matrix(places, columns, cells), widgets.palette(), everything=everything)
     panels.change_list(queries.changes(store, chosen.week), chosen.week, widgets.this_week(store))
+    panels.divisions(queries.divisions(store, chosen.week))
     panels.map_twin(cells, {row["app"]: row["name"] for row in columns})

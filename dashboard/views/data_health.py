@@ -21,13 +21,21 @@ else:
     with st.expander("The same as a table"):
         widgets.table(history, health.COVERAGE)
 st.subheader("What these logs cannot tell, and what to change")
-for line, cure in health.blind_spots(queries.sources(store), places, queries.placed(store, week)):
+holes = health.blind_spots(
+    queries.sources(store), places, queries.placed(store, week), queries.skews(store)
+)
+for line, cure in holes:
     st.markdown(f"- {text.md(line)} **{text.md(cure)}**")
 hidden = health.contacts(queries.hidden(store, week))
 if hidden:
     st.subheader("Who may do more than these logs show")
     st.caption("Contacts of four weeks. What went through them nobody can tell.")
     widgets.table(hidden, health.HIDDEN)
+conflicts = health.conflicts(queries.conflicts(store, week))
+if conflicts:
+    st.subheader("Addresses of which nobody can say whose they were")
+    st.caption("Conflicts of four weeks. What came from there then counts as traffic, for nobody.")
+    widgets.table(conflicts, health.CONFLICTS)
 st.subheader("Sources")
 widgets.table(queries.sources(store), health.SOURCES)
 ledger = queries.ledger(store)
