@@ -442,6 +442,7 @@ SCHEMA = pa.schema(
         "blocked": pa.bool_(),
         "user_agent": pa.string(),
         "department": pa.string(),
+        "alias": pa.string(),
     }
 )
 """The columns of events, as ``agent.parse.events_sql`` makes them."""

@@ -69,6 +69,8 @@ class App:
     """Names of before, of the product or of what became part of it."""
     successor: str | None = None
     """Id of the app that its users are being moved to."""
+    white_label: tuple[str, ...] = ()
+    """Suffixes that customers' own names lead to by CNAME; among ``hosts`` as well."""
     sources: tuple[str, ...] = ()
     """Ids of the sources that its hosts come from."""
 
@@ -155,6 +157,7 @@ FIELDS = (
     "blocked",
     "user_agent",
     "department",
+    "alias",
 )
 """What an event holds; null wherever the log does not say."""
 
@@ -189,6 +192,9 @@ TRANSFORMS = (
     "after_path",
     "first_word",
     "percent",
+    "names",
+    "cnames",
+    "answered",
 )
 """The closed list of what may be done to a cell; ``agent.parse`` says what each one does."""
 
@@ -308,6 +314,11 @@ class Format:
     def proof(self) -> str:
         """The field that shows that a line is one of this format, and no other's."""
         return "client" if self.kind in CLAIMS else "host"
+
+    @property
+    def answers(self) -> bool:
+        """Whether any of its lines can tell what else a host is called, also one that repeats."""
+        return any(field.name == "alias" for shape in self.shapes for field in shape.fields)
 
     def gives(self, field_name: str) -> bool:
         """Tell whether any event of this format can have a field."""

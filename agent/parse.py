@@ -100,7 +100,7 @@ def cells_of(log_format: Format) -> list[str]:
         cell
         for shape in log_format.shapes
         for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
-        if cell != _SYSLOG_CELL
+        if cell not in _ASIDE
     ]
 
 
@@ -192,7 +192,7 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
-WITH trimmed AS (SELECT line_no, {query.line()} FROM {relation}),
+WITH trimmed AS (SELECT line_no, {query.line()} FROM {query.lines(relation)}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
@@ -231,6 +231,11 @@ _FOREIGN, _TALK, _ENDLESS = 0, -1, -2
 """What stands for the number of a shape where a line has none."""
 _SYSLOG_CELL = "syslog"
 """A cell of every cut: the time in the prefix that a relay set before the line."""
+_NEXT_CELL = "next"
+"""Another: the line behind this one, for a shape whose ``when`` states a text word for word."""
+_LINE_CELL = "line"
+"""And the line itself, without a prefix."""
+_ASIDE = (_SYSLOG_CELL, _NEXT_CELL, _LINE_CELL)
 
 
 class _Query:
@@ -245,6 +250,7 @@ class _Query:
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.values, self.made = Layer("v"), Layer("m")
+        self._marks = dict.fromkeys(_marks(log_format))
         used = cells_of(log_format)
         self._cuts = [
             cut_of(log_format, shape, reading.columns or shape.columns, used, reading.places)
@@ -258,11 +264,27 @@ class _Query:
 
     def line(self) -> str:
         """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
+        ahead = f", {_NEXT_CELL}" if self._marks else ""
         if not self._stripped:
-            return "line"
+            return f"line{ahead}"
         # To cut a long line at a place costs five times as much: letters are counted for it.
         rest = f"ltrim(regexp_replace(line, {text(_SYSLOG)}, ''))"
-        return f"regexp_extract(line, {text(_SYSLOG)}) AS prefix, {rest} AS line"
+        return f"regexp_extract(line, {text(_SYSLOG)}) AS prefix, {rest} AS line{ahead}"
+
+    def lines(self, relation: str) -> str:
+        """Return the relation of lines, with the line behind where a field takes it.
+
+        It is looked up for the few lines only that hold what the shape asks for.
+        """
+        if not self._marks:
+            return relation
+        marked = " OR ".join(f"contains(line, {text(mark)})" for mark in self._marks)
+        asks = f"SELECT line_no + 1 AS line_no FROM {relation} WHERE {marked}"
+        behind = (
+            f"SELECT line_no - 1 AS line_no, line AS {_NEXT_CELL} "
+            f"FROM {relation} SEMI JOIN ({asks}) USING (line_no)"
+        )
+        return f"{relation} LEFT JOIN ({behind}) USING (line_no)"
 
     def shape(self) -> str:
         """Return the number of the shape that a line has, or why it has none."""
@@ -337,6 +359,8 @@ class _Query:
         """Return the column that holds one cell of a shape."""
         if name == _SYSLOG_CELL:
             found = self._relayed(self._prefix) if self._prefixed else "NULL"
+        elif name in {_NEXT_CELL, _LINE_CELL}:
+            found = name
         else:
             found = self._cuts[number - 1].cell(name, self.parts)
         if found == "NULL":
@@ -408,7 +432,12 @@ class _Query:
         return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])
 
 
-"""Types of the fields that are no text."""
+def _marks(log_format: Format) -> Iterator[str]:
+    """Yield the texts that lines hold of shapes which take the line behind."""
+    for shape in log_format.shapes:
+        if any(_NEXT_CELL in field.sources for field in shape.fields):
+            for values in shape.when.values():
+                yield from (value for value in values if not set(value) & set("*!"))
 
 
 _NO_NAME = re.compile(r"[^\w.:*-]")

@@ -263,6 +263,36 @@ def _percent(value: str, _: Field, __: Reading) -> str:
     return f"CASE WHEN contains({value}, '%') THEN {decoded} ELSE {value} END"
 
 
+_A_NAME = r"[\w-]+(?:\.[\w-]+)*\.[A-Za-z][\w-]*"
+"""A host name of at least two labels in a longer text; an address is none."""
+
+
+def _names(value: str, _: Field, __: Reading) -> str:
+    """Take the names out of an answer of names and addresses: ``a.example.net,192.0.2.1``."""
+    # Most answers are but addresses, and a look costs a fifth of a search.
+    named = f"regexp_matches({value}, '\\.[A-Za-z]')"
+    names = f"lower(array_to_string(regexp_extract_all({value}, {text(_A_NAME)}), ' '))"
+    return f"CASE WHEN {named} THEN nullif({names}, '') END"
+
+
+def _cnames(value: str, _: Field, __: Reading) -> str:
+    """Take the targets of CNAME records out of records that state their types, JSON or text."""
+    record = text(r'\{[^{}]*"CNAME"[^{}]*\}')
+    target = text(r'(?i)"r?(?:data|value)"[[:space:]]*:[[:space:]]*"([^"]*)"')
+    listed = f"list_transform(regexp_extract_all({value}, {record}), lambda one: regexp_extract(one, {target}, 1))"
+    written = f"regexp_extract_all({value}, {text(f'(?i)CNAME[:[:space:]]+({_A_NAME})')}, 1)"
+    found = f"CASE WHEN contains({value}, '{{') THEN {listed} ELSE {written} END"
+    names = f"lower(replace(array_to_string({found}, ' ') || ' ', '. ', ' '))"
+    held = f"contains({value}, 'CNAME') OR contains({value}, 'cname')"
+    return f"CASE WHEN {held} THEN nullif(trim({names}), '') END"
+
+
+def _answered(value: str, _: Field, __: Reading) -> str:
+    """Take the name out of ``reply www.example.com is 192.0.2.1``."""
+    name = f"regexp_extract({value}, '(?:^| )(?:reply|cached) ([^ ]+) is ', 1)"
+    return f"nullif(lower({name}), '')"
+
+
 TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "text": _as_text,
     "host": _as_text,
@@ -288,6 +318,9 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "after_path": _after_path,
     "first_word": _first_word,
     "percent": _percent,
+    "names": _names,
+    "cnames": _cnames,
+    "answered": _answered,
 }
 TYPE = {
     "ts": "TIMESTAMP",

@@ -47,9 +47,8 @@ def outcomes(con: duckdb.DuckDBPyConnection, log_format: Format, text: bytes) ->
         for number, outcome, *values in con.execute(sql).fetchall():
             event = dict(zip(FIELDS, values, strict=True))
             if outcome is not None:
-                repeated = (
-                    {"host": event["host"]} if outcome == parse.OTHER and event["host"] else {}
-                )
+                told = {name: event[name] for name in ("host", "alias") if event[name]}
+                repeated = told if outcome == parse.OTHER and event["host"] else {}
                 assert repeated or outcome != parse.OTHER or set(event.values()) == {None}
                 yield {"line": number, "outcome": outcome, **repeated}
                 continue
