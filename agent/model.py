@@ -315,10 +315,9 @@ class Format:
         """The field that shows that a line is one of this format, and no other's."""
         return "client" if self.kind in CLAIMS else "host"
 
-    @property
-    def answers(self) -> bool:
-        """Whether any of its lines can tell what else a host is called, also one that repeats."""
-        return any(field.name == "alias" for shape in self.shapes for field in shape.fields)
+    def tells(self, field_name: str) -> bool:
+        """Tell whether any line of this format can have a field, also one that repeats a host."""
+        return any(field.name == field_name for shape in self.shapes for field in shape.fields)
 
     def gives(self, field_name: str) -> bool:
         """Tell whether any event of this format can have a field."""

@@ -118,6 +118,10 @@ class Facts(Protocol):
     def said(self) -> pa.Table:
         """Which departments the logs themselves name, by actor, each with its first day."""
 
+    @property
+    def heard(self) -> pa.Table:
+        """Which hosts lead to a name of the catalogue, and where and when that was seen."""
+
 
 class Store:
     """The folder of a store, opened for writing; nobody else may have it open."""
@@ -164,7 +168,9 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim"} <= self._tables():  # a store of an earlier Sundial
+        if (
+            not {"claimed", "claim", "white_label"} <= self._tables()
+        ):  # a store of an earlier Sundial
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
@@ -239,6 +245,7 @@ class Store:
             "new_host": batch.hosts,
             "new_actor": batch.actors,
             "new_stated": batch.said,
+            "new_white_label": batch.heard,
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }

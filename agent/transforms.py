@@ -279,7 +279,8 @@ def _cnames(value: str, _: Field, __: Reading) -> str:
     """Take the targets of CNAME records out of records that state their types, JSON or text."""
     record = text(r'\{[^{}]*"CNAME"[^{}]*\}')
     target = text(r'(?i)"r?(?:data|value)"[[:space:]]*:[[:space:]]*"([^"]*)"')
-    listed = f"list_transform(regexp_extract_all({value}, {record}), lambda one: regexp_extract(one, {target}, 1))"
+    records = f"regexp_extract_all({value}, {record})"
+    listed = f"list_transform({records}, lambda one: regexp_extract(one, {target}, 1))"
     written = f"regexp_extract_all({value}, {text(f'(?i)CNAME[:[:space:]]+({_A_NAME})')}, 1)"
     found = f"CASE WHEN contains({value}, '{{') THEN {listed} ELSE {written} END"
     names = f"lower(replace(array_to_string({found}, ' ') || ' ', '. ', ' '))"

@@ -233,7 +233,7 @@ TABLES = (
     *("meta", "apps", "categories", "departments", "usage_daily", "usage_weekly"),
     *("adoption_weekly", "adoption_company", "coverage_weekly", "coverage_daily", "hosts"),
     *("tenants", "app_overlap", "hosts_unknown", "changes", "sources", "log_files", "rejects"),
-    *("vendor_facts", "unknown_queue", "hidden_daily", "identity_conflicts"),
+    *("vendor_facts", "unknown_queue", "hidden_daily", "identity_conflicts", "white_labels"),
 )
 
 
