@@ -290,7 +290,7 @@ def _cnames(value: str, _: Field, __: Reading) -> str:
 
 def _answered(value: str, _: Field, __: Reading) -> str:
     """Take the name out of ``reply www.example.com is 192.0.2.1``."""
-    name = f"regexp_extract({value}, '(?:^| )(?:reply|cached) ([^ ]+) is ', 1)"
+    name = f"regexp_extract({value}, '(?:^| )(?:reply|cached|config|/[^ ]+) ([^ ]+) is ', 1)"
     return f"nullif(lower({name}), '')"
 
 
