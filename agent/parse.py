@@ -189,10 +189,12 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     shape = query.shape()
     # What looks at all lines before it reads one would cut them all again each time.
     kept = "MATERIALIZED" if query.looks_around else ""
+    # Above a join DuckDB plans for seconds what it writes into itself again and again.
+    joined = "MATERIALIZED" if query.looks_ahead else ""
     # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
-WITH trimmed AS (SELECT line_no, {query.line()} FROM {query.lines(relation)}),
+WITH trimmed AS {joined} (SELECT line_no, {query.line()} FROM {query.lines(relation)}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
@@ -261,6 +263,11 @@ class _Query:
     def looks_around(self) -> bool:
         """Whether a field of one line depends on others."""
         return any(field.transform == "ordered" for shape in self._shapes for field in shape.fields)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a field of one line is in the line behind it."""
+        return bool(self._marks)
 
     def line(self) -> str:
         """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
