@@ -418,7 +418,9 @@ class _Query:
             value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
             if (lowered or tell) and len(cells) == 1:
                 value = told[0]
-        return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        made = TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        # Too dear to be made again wherever it is named.
+        return self.made.column(made) if field.name == "alias" else made
 
     def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""

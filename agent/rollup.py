@@ -262,9 +262,9 @@ class Rollup:
         while run(self._con, _SQL["lead"].format(step=steps)) and steps < _STEPS:
             steps += 1
         found = self._con.sql("SELECT host, target, first_seen, last_seen FROM lead ORDER BY host")
-        for raw, target, first, last in found.fetchall():
-            host = self._naming.host(raw)
-            if host is None or self._naming.made(host.partition(".")[0]):
+        for raw, name, first, last in found.fetchall():
+            host, target = self._naming.host(raw), self._naming.host(name)
+            if host is None or target is None or self._naming.made(host.partition(".")[0]):
                 continue
             if self._naming.hear(host, target):
                 key = host, target, source

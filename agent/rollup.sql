@@ -25,12 +25,13 @@ GROUP BY ALL;
 -- is sought among the last labels only: no entry names more.
 CREATE OR REPLACE TEMP TABLE answer AS
 WITH told AS (
-    SELECT rtrim(lower(host), '.') AS host, string_split(alias, ' ') AS names,
+    SELECT rtrim(lower(host), '.') AS host, alias,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM piece WHERE alias IS NOT NULL AND host IS NOT NULL AND first_seen IS NOT NULL
+    FROM piece WHERE alias <> '' AND host IS NOT NULL AND first_seen IS NOT NULL
     GROUP BY ALL
-)
-SELECT host, unnest(names) AS name, generate_subscripts(names, 1) AS place, first_seen, last_seen FROM told;
+),
+listed AS (SELECT * EXCLUDE alias, string_split(alias, ' ') AS names FROM told)
+SELECT host, unnest(names) AS name, generate_subscripts(names, 1) AS place, first_seen, last_seen FROM listed;
 
 CREATE OR REPLACE TEMP TABLE lead AS
 WITH labelled AS (SELECT name, string_split(name, '.')[-6:] AS labels FROM (SELECT DISTINCT name FROM answer)),
