@@ -62,13 +62,16 @@ class WhiteLabels:
 
     def hear(self, host: str, target: str) -> bool:
         """Take note that a host leads to a name; return whether that tells what it is."""
+        new = host not in self._targets
+        if new and len(self._targets) >= MOST:
+            return False
         if f".{host}".endswith(self._own) or self._match(host).app is not None:
             return False
         if self._stands_for(host, target).app is None:
             return False
-        if host not in self._targets:
+        if new:
             domain = self._domain(host)
-            if len(self._targets) >= MOST or self._domains[domain] >= MOST_OF_DOMAIN:
+            if self._domains[domain] >= MOST_OF_DOMAIN:
                 return False
             self._domains[domain] += 1
         self._targets[host] = target

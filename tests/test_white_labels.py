@@ -287,8 +287,8 @@ def events(*packets: Packet) -> list[dict[str, Any]]:
     return [row for part in capture.Capture().read([data]) for row in part.events.to_pylist()]
 
 
-def reply(*records: DNSRR, asked: str = HOST, kind: str = "A", **flags: int) -> Packet:
-    message = DNS(qr=1, ra=1, qd=DNSQR(qname=asked, qtype=kind), an=list(records), **flags)
+def reply(*records: DNSRR, asked: str = HOST, kind: str = "A", code: int = 0) -> Packet:
+    message = DNS(qr=1, ra=1, qd=DNSQR(qname=asked, qtype=kind), an=list(records), rcode=code)
     there = Ether() / IP(src="192.0.2.53", dst="192.0.2.10")
     return there / UDP(sport=53, dport=40_000) / message
 
@@ -306,7 +306,7 @@ def test_a_capture_follows_the_chain_from_what_was_asked() -> None:
         reply(stray, *chain),
         reply(stray),
         reply(address),
-        reply(*chain, rcode=3),
+        reply(*chain, code=3),
         reply(*chain, kind="MX"),
         reply(cname(HOST, HOST)),
         reply(cname(HOST, "b.example.org"), cname("b.example.org", HOST)),
