@@ -18,7 +18,7 @@ TOLD: Final = {
     "department": "department",
 }
 """The fields that not every log has, with the heading of each."""
-TITLES: Final = ("format", "kind", "time zone", *TOLD.values(), "what it is")
+TITLES: Final = ("format", "kind", "time zone", *TOLD.values(), "CNAME", "what it is")
 _MARK: Final = {True: "yes", None: "some", False: "-"}
 
 
@@ -38,6 +38,7 @@ def row(one: Format) -> dict[str, Any]:
         "evidence": one.evidence,
         "time_zone": zones(one),
         **{name: one.gives(name) for name in TOLD},
+        "alias": one.tells("alias"),
         "partly": [name for name in TOLD if _tells(one, name) is None],
         "url": one.url,
     }
@@ -46,6 +47,7 @@ def row(one: Format) -> dict[str, Any]:
 def cells(one: Format) -> list[str]:
     """Return the row of a format as people read it, in the order of ``TITLES``."""
     marks = [_MARK[_tells(one, name)] for name in TOLD]
+    marks.append(_MARK[one.tells("alias")])
     return [one.name, one.kind, " or ".join(zones(one)), *marks, one.title]
 
 
@@ -73,7 +75,8 @@ the same of the formats that you have, with your own. {count} formats.
 no setting of Sundial can bring it back. *Time zone*: *stated* in the log (also as seconds since
 1970), fixed by the vendor, or *yours*: the log does not say, so give the zone of the source
 (`--timezone`). *Department*: the log names the user's department, which is taken where your
-directory does not know the user.
+directory does not know the user. *CNAME*: it shows which name an answer leads to, so that a host
+under a customer's own name is told by its vendor's.
 """
 
 

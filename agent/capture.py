@@ -177,6 +177,7 @@ class Capture:
     def _names(self, carried: Payloads, packets: Packets) -> None:
         udp = carried.transport == UDP
         self._queries(carried, packets, np.flatnonzero(udp & (carried.target_port == _DNS)))
+        self._answers(carried, packets, np.flatnonzero(carried.source_port == _DNS))
         self._datagrams(carried, packets, udp)
         self._segments(carried, packets)
 
@@ -196,6 +197,29 @@ class Capture:
                 names,
             )
         )
+
+    def _answers(self, carried: Payloads, packets: Packets, rows: Numbers) -> None:
+        """Read what DNS answers with another name; over TCP, behind the length of the message.
+
+        An answer repeats its question: it is no event of its own.
+        """
+        if not len(rows):
+            return
+        start = carried.at[rows] + np.where(carried.transport[rows] == TCP, 2, 0)
+        found, names, aliases = questions.answered(carried.data, start, carried.end[rows])
+        if found:
+            rows = rows[found]
+            at = carried.row[rows]
+            self._tables.append(
+                _columns(
+                    packets.number[at],
+                    packets.time[at],
+                    pa.array(["other"] * len(rows), pa.string()),
+                    _addresses(carried.target[rows]),
+                    pa.array(names, pa.string()),
+                    alias=pa.array(aliases, pa.string()),
+                )
+            )
 
     def _datagrams(self, carried: Payloads, packets: Packets, udp: Truths) -> None:
         """Read the first packets of QUIC, and note DNS over QUIC."""
@@ -442,6 +466,7 @@ SCHEMA = pa.schema(
         "blocked": pa.bool_(),
         "user_agent": pa.string(),
         "department": pa.string(),
+        "alias": pa.string(),
     }
 )
 """The columns of events, as ``agent.parse.events_sql`` makes them."""
@@ -457,6 +482,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
     method: pa.Array | None = None,
     bytes_out: pa.Array | None = None,
     bytes_in: pa.Array | None = None,
+    alias: pa.Array | None = None,
 ) -> pa.Table:
     timeless = pa.array(time == NEVER)
     outcome = pc.if_else(timeless, "time not understood", outcome)
@@ -470,6 +496,7 @@ def _columns(  # noqa: PLR0913, PLR0917 - the columns of one table
         "method": method,
         "bytes_out": bytes_out,
         "bytes_in": bytes_in,
+        "alias": alias,
     }
     columns = [
         pa.nulls(len(number), kind) if (column := given.get(name)) is None else column

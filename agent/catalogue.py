@@ -48,6 +48,8 @@ class _Rule:
     trim: tuple[str, ...]
     own: str | None = None
     """The tenant, where the host itself stands for one."""
+    behind: bool = False
+    """Whether customers' own names lead to it."""
 
     def tenant(self, label: str) -> str | None:
         if not self.tenants:
@@ -99,6 +101,37 @@ class Catalogue:
                 none: frozenset[str] = frozenset()
                 yield host, _Rule(found.app, found.signal, text, False, none, (), found.tenant)  # noqa: FBT003
 
+    @property
+    def suffixes(self) -> Iterable[str]:
+        """Every suffix that some entry names."""
+        return self._rules.keys()
+
+    def stands_for(self, host: str, target: str) -> Match:
+        """Say what a host is whose answer leads to another name: what no entry has is its target's.
+
+        A site of its own (``www``) is nobody's app, unless the entry says that customers' names
+        lead to the target.
+
+        >>> match = load_catalogue().stands_for("help.acme.example", "acme.zendesk.com")
+        >>> match.app, match.signal.value, match.tenant, match.rule
+        ('zendesk', 'app', 'help.acme.example', 'support_chat/zendesk: zendesk.com (by CNAME)')
+        """
+        own, found = self.match(host), self.match(target)
+        if own.app is not None or found.app is None or found.signal is None:
+            return own
+        suffix = (found.rule or "").partition(": ")[2].partition(" ")[0]
+        behind = self._rules[suffix].behind
+        label = own.host.partition(".")[0]
+        if not behind and (label == "www" or "." not in own.host):
+            return own
+        signal = Signal.APP if behind else found.signal
+        if signal.evidence is Evidence.USE:
+            words = (label, *label.split("-"))
+            custom = [self._labels[mask] for mask in map(_mask, words) if mask in self._labels]
+            signal = custom[0] if custom else signal
+        tenant = own.host if signal.evidence is Evidence.USE else None
+        return Match(own.host, found.app, signal, tenant, f"{found.rule} (by CNAME)")
+
     def match(self, host: str) -> Match:
         """Say which app a host belongs to, by the longest catalogued suffix of its name.
 
@@ -130,6 +163,11 @@ class Catalogue:
     """How a host that is in no entry is kept."""
     made = staticmethod(host_names.is_made)
     """Whether a machine made a label."""
+
+    @staticmethod
+    def domain(host: str) -> str:
+        """Return the part of a host that somebody registered."""
+        return host_names.domain_of(host_names.fold(host) or host)[0]
 
     def place(self, fold: str) -> tuple[str, str, str]:
         """Return domain, kind and label of an unknown host, as ``fold`` gave it.
@@ -236,7 +274,8 @@ def _rules_of(app: App, trim: tuple[str, ...]) -> Iterable[tuple[str, _Rule]]:
     for suffix, signal in hosts.items():
         text = f"{app.categories[0]}/{app.id}: {suffix}"
         tenants = suffix in app.tenant_under
-        yield suffix, _Rule(app.id, signal, text, tenants, app.not_tenants, trim)
+        behind = suffix in app.white_label
+        yield suffix, _Rule(app.id, signal, text, tenants, app.not_tenants, trim, behind=behind)
 
 
 def _mask(label: str) -> str:

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent import abilities, intake, own_rules, rulebook, sniff, telling
+from agent import abilities, intake, own_rules, rulebook, sniff, telling, white_labels
 from agent import demo as demo_company
 from agent import doctor as physician
 from agent import draft as drafting
@@ -251,17 +251,19 @@ def explain(
 
     For one host it tells all: why, the app's other hosts, its names, its sources, and what is
     stated of its vendor. Of several hosts, or those on standard input, it says one line each.
+    A name of a customer's own is told by what its answers led to in the logs of the store.
 
     Example: sundial explain acme.slack.com
     """
     book = rulebook.load_rules(own_rules.folders(store, rules))
+    heard = white_labels.published(store / "findings.duckdb")
     today = datetime.now(UTC).date()
     if hosts is None or len(hosts) > 1:
         names = hosts or (line.strip() for line in sys.stdin)
-        rows = (telling.answer(book, name) for name in names if name)
+        rows = (telling.answer(book, name, heard) for name in names if name)
         said = (telling.sentence(row) for row in rows)
     else:
-        rows = (telling.full_answer(book, name, today) for name in hosts)
+        rows = (telling.full_answer(book, name, today, heard) for name in hosts)
         said = (line for row in rows for line in telling.lines(row))
     if json_lines:
         print_rows(rows)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from agent.model import HEADER_CELLS, PAIRED, SYSLOG_CELL, Format, Shape
+from agent.model import ASIDE, HEADER_CELLS, PAIRED, Format, Shape
 
 LINES = 200
 """First lines of a file that are looked at."""
@@ -178,7 +178,7 @@ def _possible(candidate: Format, sample: bytes) -> bool:
     return any(_shape_possible(candidate, shape, sample) for shape in candidate.shapes)
 
 
-_PLACED = frozenset({SYSLOG_CELL}.union(*HEADER_CELLS.values()))
+_PLACED = ASIDE.union(*HEADER_CELLS.values())
 """Cells that stand at a place instead of behind a name."""
 
 

@@ -18,7 +18,7 @@ HOST_KEYS: Mapping[str, Signal] = MappingProxyType(
 """The host lists of an app entry, in canonical order, with the signal each one gives."""
 APP_KEYS = (
     *("name", "vendor", "homepage", "audience", "dual_use", "aliases", "formerly", "successor"),
-    *("sources", "also", *HOST_KEYS, "tenant"),
+    *("sources", "also", *HOST_KEYS, "white_label", "tenant"),
 )
 
 _TENANT_KEYS = ("under", "not", "trim")
@@ -54,6 +54,7 @@ class EntryReader:
         """Return what a table says; all that is wrong with it is noted in the file."""
         self.file.keys(table, APP_KEYS, app_id)
         hosts = self._hosts(table, app_id)
+        behind = self._white_label(table.get("white_label", []), hosts, f"{app_id}.white_label")
         under, labels, trim = self._tenant(table.get("tenant", {}), f"{app_id}.tenant")
         self._check_under(under, hosts, f"{app_id}.tenant.under")
         app = App(
@@ -63,13 +64,14 @@ class EntryReader:
             categories=(self.category, *self._also(table.get("also", []), f"{app_id}.also")),
             homepage=self.file.text(table, "homepage", app_id),
             audience=self.file.text(table, "audience", app_id),
-            hosts=tuple(hosts.items()),
+            hosts=tuple((hosts | dict.fromkeys(behind, Signal.CDN)).items()),
             tenant_under=tuple(under),
             not_tenants=frozenset(labels) | self.not_tenants,
             dual_use=table.get("dual_use", False) is True,
             aliases=tuple(self.file.texts(table.get("aliases", []), f"{app_id}.aliases")),
             formerly=tuple(self.file.texts(table.get("formerly", []), f"{app_id}.formerly")),
             successor=self._successor(table, app_id),
+            white_label=tuple(behind),
             sources=tuple(self.file.texts(table.get("sources", []), f"{app_id}.sources")),
         )
         if not isinstance(table.get("dual_use", False), bool):
@@ -114,6 +116,16 @@ class EntryReader:
         shows_use = any(signal.evidence is Evidence.USE for signal in found.values())
         if not shows_use and len(self.file.problems) == before:
             self.file.say(app_id, "no host shows use; add one to domains, sign_in or upload")
+        return found
+
+    def _white_label(self, value: object, hosts: Mapping[str, Signal], place: str) -> list[str]:
+        """Return the suffixes that customers' names lead to; seen by itself, one is no use."""
+        found = self.file.texts(value, place)
+        for host in found:
+            if not is_host_name(host):
+                self.file.say(place, _not_a_host(host))
+            elif host in hosts:
+                self.file.say(place, f'"{host}" is in the entry already; one list a host')
         return found
 
     def _tenant(self, table: object, place: str) -> Sequence[list[str]]:

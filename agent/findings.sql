@@ -227,6 +227,16 @@ COMMENT ON COLUMN findings.tenants.requests IS 'Requests, blocked ones included.
 COMMENT ON COLUMN findings.tenants.first_seen IS 'First day with a request.';
 COMMENT ON COLUMN findings.tenants.last_seen IS 'Last day with a request.';
 
+CREATE TABLE findings.white_labels (
+    host VARCHAR, target VARCHAR, source VARCHAR, first_seen DATE, last_seen DATE
+);
+COMMENT ON TABLE findings.white_labels IS 'Hosts under a customer''s own name whose answers lead to a name of the catalogue, by CNAME.';
+COMMENT ON COLUMN findings.white_labels.host IS 'Name that was asked for; hosts tells its app.';
+COMMENT ON COLUMN findings.white_labels.target IS 'First name of the catalogue that its answer led to, the last time it was seen.';
+COMMENT ON COLUMN findings.white_labels.source IS 'Source whose log showed that.';
+COMMENT ON COLUMN findings.white_labels.first_seen IS 'First day with such an answer.';
+COMMENT ON COLUMN findings.white_labels.last_seen IS 'Last day with such an answer.';
+
 CREATE TABLE findings.app_overlap (app_a VARCHAR, app_b VARCHAR, people INTEGER);
 COMMENT ON TABLE findings.app_overlap IS 'People who used both of two apps that share a category, in the last four complete weeks.';
 COMMENT ON COLUMN findings.app_overlap.app_a IS 'Id of one app, the earlier in the alphabet.';

@@ -267,7 +267,7 @@ class _Reader:
         if made.header or made.cut not in {"blanks", "delimited", "regex"}:
             return
         for number, shape in enumerate(made.shapes, 1):
-            names = {*shape.columns, *shape.tail, "syslog"}
+            names = {*shape.columns, *shape.tail, "syslog", "next", "line"}
             for pivot in shape.pivots:
                 names |= {*pivot.left, pivot.cell, *pivot.right}
             if made.cut == "regex" and not self.found:

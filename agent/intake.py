@@ -208,7 +208,9 @@ class Intake:
         hidden = 0
         for part in files.ahead(reader.read(files.raw(log), row.consumed)):
             self._con.register("lines", part.events)
-            counts = self._rollup.add("SELECT * FROM lines", row.source or "", file=row.file_id)
+            counts = self._rollup.add(
+                "SELECT * FROM lines", row.source or "", file=row.file_id, tells=["alias"]
+            )
             counts.lines = part.packets
             for reason in [
                 reason for reason in counts.rejects if reason.startswith(capture.HIDDEN)
@@ -241,7 +243,8 @@ class Intake:
         """
         self._con.register("lines", table)
         events = parse.events_sql(plan.format, plan.reading)
-        departments = any(one.gives("department") for one in (plan.format, *plan.also))
+        formats = (plan.format, *plan.also)
+        tells = [name for name in ("department", "alias") if any(f.tells(name) for f in formats)]
 
         def further() -> Sequence[tuple[reading.Retry, bool]]:
             nonlocal plan
@@ -262,7 +265,7 @@ class Intake:
         also = plan.retries(self._con)
         retry = rollup.Retry(also, wanted, further) if plan.open else None
         counts = self._rollup.add(
-            events, row.source or "", tail, retry, file=row.file_id, departments=departments
+            events, row.source or "", tail, retry, file=row.file_id, tells=tells
         )
         self._tally(
             row,

@@ -69,6 +69,8 @@ class App:
     """Names of before, of the product or of what became part of it."""
     successor: str | None = None
     """Id of the app that its users are being moved to."""
+    white_label: tuple[str, ...] = ()
+    """Suffixes that customers' own names lead to by CNAME; among ``hosts`` as well."""
     sources: tuple[str, ...] = ()
     """Ids of the sources that its hosts come from."""
 
@@ -152,6 +154,12 @@ HEADER_CELLS = {
 """The parts of a line before its pairs, by cut."""
 SYSLOG_CELL = "syslog"
 """A cell of every cut: the time in the prefix that a relay set before the line."""
+NEXT_CELL = "next"
+"""Another: the line behind this one, for a shape whose ``when`` states a text word for word."""
+LINE_CELL = "line"
+"""And the line itself, without a prefix."""
+ASIDE = frozenset({SYSLOG_CELL, NEXT_CELL, LINE_CELL})
+"""Cells that no cut makes."""
 
 FIELDS = (
     "ts",
@@ -165,6 +173,7 @@ FIELDS = (
     "blocked",
     "user_agent",
     "department",
+    "alias",
 )
 """What an event holds; null wherever the log does not say."""
 
@@ -200,6 +209,9 @@ TRANSFORMS = (
     "first_word",
     "account",
     "percent",
+    "names",
+    "cnames",
+    "answered",
 )
 """The closed list of what may be done to a cell; ``agent.parse`` says what each one does."""
 
@@ -323,7 +335,7 @@ class Format:
             for shape in self.shapes
             for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
         )
-        return [cell for cell in dict.fromkeys(used) if cell != SYSLOG_CELL]
+        return [cell for cell in dict.fromkeys(used) if cell not in ASIDE]
 
     @property
     def keys(self) -> list[str]:
@@ -335,6 +347,10 @@ class Format:
     def proof(self) -> str:
         """The field that shows that a line is one of this format, and no other's."""
         return "client" if self.kind in CLAIMS else "host"
+
+    def tells(self, field_name: str) -> bool:
+        """Tell whether any line of this format can have a field, also one that repeats a host."""
+        return any(field.name == field_name for shape in self.shapes for field in shape.fields)
 
     def gives(self, field_name: str) -> bool:
         """Tell whether any event of this format can have a field."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 from agent import pairs
 from agent.cuts import Layer, cut_of, pair_column, text
 from agent.errors import Problem
-from agent.model import CLAIMS, SYSLOG_CELL, Field, Format
+from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
@@ -173,10 +173,13 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     shape = query.shape()
     # What looks at all lines before it reads one would cut them all again each time.
     kept = "MATERIALIZED" if query.looks_around else ""
+    # Above a join DuckDB plans for seconds what it writes into itself again and again.
+    joined = "MATERIALIZED" if query.looks_ahead else ""
     # The layers fill while fields and shape are compiled, so their SQL is taken last. An address
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
-WITH trimmed AS (SELECT * EXCLUDE (line), {query.line()} FROM {relation}),
+WITH trimmed AS {joined} (
+    SELECT * EXCLUDE (line), {query.line()} FROM {query.lines(relation)}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
@@ -227,6 +230,7 @@ class _Query:
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.values, self.made = Layer("v"), Layer("m")
+        self._marks = dict.fromkeys(_marks(log_format))
         used = log_format.cells
         self._cuts = [
             cut_of(log_format, shape, reading.columns or shape.columns, used)
@@ -238,6 +242,11 @@ class _Query:
         """Whether a field of one line depends on others."""
         return any(field.transform == "ordered" for shape in self._shapes for field in shape.fields)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a field of one line is in the line behind it."""
+        return bool(self._marks)
+
     def line(self) -> str:
         """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
         if not self._stripped:
@@ -245,6 +254,21 @@ class _Query:
         # To cut a long line at a place costs five times as much: letters are counted for it.
         rest = f"ltrim(regexp_replace(line, {text(_SYSLOG)}, ''))"
         return f"regexp_extract(line, {text(_SYSLOG)}) AS prefix, {rest} AS line"
+
+    def lines(self, relation: str) -> str:
+        """Return the relation of lines, with the line behind where a field takes it.
+
+        It is looked up for the few lines only that hold what the shape asks for.
+        """
+        if not self._marks:
+            return relation
+        marked = " OR ".join(f"contains(line, {text(mark)})" for mark in self._marks)
+        asks = f"SELECT line_no + 1 AS line_no FROM {relation} WHERE {marked}"
+        behind = (
+            f"SELECT line_no - 1 AS line_no, line AS {NEXT_CELL} "
+            f"FROM {relation} SEMI JOIN ({asks}) USING (line_no)"
+        )
+        return f"{relation} LEFT JOIN ({behind}) USING (line_no)"
 
     def shape(self) -> str:
         """Return the number of the shape that a line has, or why it has none."""
@@ -319,6 +343,8 @@ class _Query:
         """Return the column that holds one cell of a shape."""
         if name == SYSLOG_CELL:
             found = self._relayed(self._prefix) if self._prefixed else "NULL"
+        elif name in {NEXT_CELL, LINE_CELL}:
+            found = name
         else:
             found = self._cuts[number - 1].cell(name, self.parts)
         if found == "NULL":
@@ -369,7 +395,9 @@ class _Query:
             value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
             if (lowered or tell) and len(cells) == 1:
                 value = told[0]
-        return TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        made = TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        # Too dear to be made again wherever it is named.
+        return self.made.column(made) if field.name == "alias" else made
 
     def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""
@@ -388,6 +416,14 @@ class _Query:
         wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
         tests = [f"NOT {any_of(cell, barred)}"] if barred else []
         return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])
+
+
+def _marks(log_format: Format) -> Iterator[str]:
+    """Yield the texts that lines hold of shapes which take the line behind."""
+    for shape in log_format.shapes:
+        if any(NEXT_CELL in field.sources for field in shape.fields):
+            for values in shape.when.values():
+                yield from (value for value in values if not set(value) & set("*!"))
 
 
 _NO_NAME = re.compile(r"[^\w.:*-]")

@@ -1,4 +1,7 @@
-"""The names that DNS queries ask for: RFC 1035 section 4.1, thousands of datagrams at once."""
+"""The names that DNS queries ask for, and those that answers lead to: RFC 1035 section 4.1.
+
+Thousands of datagrams at once; only an answer that begins with another name is read by itself.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,82 @@ def asked(data: Bytes, at: Numbers, end: Numbers) -> tuple[Numbers, pa.Array]:
     wanted = ~_reverse(text, offsets)
     names = pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), names)
     return rows[wanted], names.filter(pa.array(wanted))
+
+
+def answered(data: Bytes, at: Numbers, end: Numbers) -> tuple[list[int], list[str], list[str]]:
+    """Return which of some datagrams answer with another name, what was asked, and that name.
+
+    Several names, each leading to the next, stand in their order with a blank between. Only
+    questions for addresses count: what a name answers for mail is no name of it.
+    """
+    whole = np.flatnonzero(end - at > _HEADER + 4)
+    at, end = at[whole], end[whole]
+    good = (_two(data, at + 2) & _ANSWER_MASK == _ANSWER) & (_two(data, at + 4) == 1)
+    rows = np.flatnonzero(good & (_two(data, at + 6) > 0))
+    first, stop, _, _ = _walk(data, at[rows] + _HEADER, end[rows])
+    named = stop > first
+    rows, stop = rows[named], stop[named]
+    record = stop + 5
+    # Owner, type, class, time and length of a record take 12 bytes where the owner is a pointer.
+    wanted = np.isin(_two(data, stop + 1), _ADDRESS_TYPES) & (record + 12 < end[rows])
+    rows, record = rows[wanted], record[wanted]
+    pointed = data[record] >= _POINTER
+    wanted = ~pointed | (_two(data, record + 2) == _CNAME)
+    found: tuple[list[int], list[str], list[str]] = ([], [], [])
+    for row in rows[wanted].tolist():
+        chain = _chain(data[int(at[row]) : int(end[row])].tobytes())
+        if len(chain) > 1:
+            found[0].append(int(whole[row]))
+            found[1].append(chain[0])
+            found[2].append(" ".join(chain[1:]))
+    return found
+
+
+_ANSWER, _ANSWER_MASK = 0x8000, 0xF80F
+"""A standard query's answer without an error."""
+_ADDRESS_TYPES = (1, 5, 28, 65)
+_CNAME, _POINTER = 5, 0xC0
+_STEPS, _RECORDS, _JUMPS = 8, 32, 16
+
+
+def _two(data: Bytes, at: Numbers) -> Numbers:
+    return data[at].astype(np.int64) << 8 | data[at + 1]
+
+
+def _chain(message: bytes) -> list[str]:
+    """Return the name that a message answers for, and those that its CNAME records lead to."""
+    name, at = _name(message, _HEADER)
+    at += 4
+    leads: dict[str, str] = {}
+    for _ in range(min(int.from_bytes(message[6:8], "big"), _RECORDS)):
+        owner, at = _name(message, at)
+        kind, size = (int.from_bytes(message[at + i : at + i + 2], "big") for i in (0, 8))
+        if not owner or at + 10 + size > len(message):
+            break
+        if kind == _CNAME:
+            leads.setdefault(owner, _name(message, at + 10)[0])
+        at += 10 + size
+    names = [name]
+    while names[-1] and len(names) <= _STEPS and leads.get(names[-1], name) not in names:
+        names.append(leads[names[-1]])
+    return names if all(names) else []
+
+
+def _name(message: bytes, at: int) -> tuple[str, int]:
+    """Return a name and where it ends; empty where it is no text, or points in circles."""
+    labels, behind, left = list[str](), 0, _LABELS
+    for _ in range(_JUMPS):
+        while left and at < len(message) and 0 < message[at] < 64:
+            label = message[at + 1 : at + 1 + message[at]]
+            labels.append(bytes(_LETTER[list(label)]).decode("latin-1"))
+            at, left = at + 1 + message[at], left - 1
+        if at + 1 >= len(message) or message[at] < _POINTER:
+            break
+        behind = behind or at + 2
+        at = int.from_bytes(message[at : at + 2], "big") & 0x3FFF
+    name = ".".join(labels)
+    good = "\0" not in name and at < len(message) and message[at] == 0 and len(name) < 254
+    return name if good else "", behind or at + 1
 
 
 def _walk(data: Bytes, first: Numbers, end: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:

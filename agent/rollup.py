@@ -7,7 +7,7 @@ DuckDB groups; Python sees each distinct host, client and user once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,10 @@ ANONYMOUS = "anonymous"
 FULL = 1_000_000
 """Cells that are held before they are resolved: bounds memory, whatever the size of a log."""
 _REMEMBERED = 500_000
+_SELDOM = ("department", "alias")
+"""Fields of events that few formats have."""
+_STEPS = 8
+"""Names that an answer may lead over, each in a line of its own."""
 _SQL = sections("rollup.sql")
 
 _TABLES = """
@@ -70,6 +74,8 @@ class Batch:
     """actor, department, first_day: what the logs themselves say of a department."""
     evidence: pa.Table
     """file, host, first_line, last_line, requests: where a file names a host of the catalogue."""
+    heard: pa.Table
+    """host, target, source, first_seen, last_seen: hosts that lead to a name of the catalogue."""
 
 
 @dataclass(slots=True)
@@ -119,6 +125,10 @@ class Naming:
     """A user as written to its pseudonym, and that of the part before the ``@``."""
     client: Callable[[str], tuple[str, str | None]]
     """A client as written to its pseudonym, and its network where it is an address."""
+    suffixes: Sequence[str] = ()
+    """Endings of names that tell what a host is whose answer leads there."""
+    hear: Callable[[str, str], bool] = lambda _, __: False
+    """Take note that a host leads to such a name; tells whether that makes it known."""
 
 
 class Rollup:
@@ -147,6 +157,11 @@ class Rollup:
             self._day = f"CAST(timezone('{zone}', timezone('UTC', ts)) AS DATE)"
         self._holdings = _Holdings(con, holdings) if holdings else None
         self._numbers = _Numbers(naming, self._holdings)
+        self._heard: dict[tuple[str, str, str], tuple[datetime, datetime]] = {}
+        endings = _table(suffix=(pa.string(), list(naming.suffixes)))
+        con.register("endings", endings)
+        run(con, "CREATE OR REPLACE TABLE ending AS SELECT suffix FROM endings")
+        con.unregister("endings")
         con.register("stays", stays)
         con.register("networks", networks)
         run(con, _TABLES)
@@ -166,19 +181,20 @@ class Rollup:
         retry: Retry | None = None,
         *,
         file: int | None = None,
-        departments: bool = False,
+        tells: Collection[str] = (),
     ) -> Counts:
         """Group the events of a SELECT over ``lines``; return how the lines came out.
 
         ``file`` is the one whose lines these are; ``tail`` marks the file whose unfinished last
         line this is. ``retry`` says how lines that the SELECT makes no event of are tried again.
-        ``departments`` tells that the lines may say in which department somebody is.
+        ``tells`` names those fields of ``department`` and ``alias`` that the lines may have.
         """
-        department = "max(department)" if departments else "CAST(NULL AS VARCHAR)"
-        counts = self._gather(events, department)
+        counts = self._gather(events, tells)
         if retry is not None and retry.wanted(counts):
-            departments |= self._retry(events, retry)
-            counts = self._gather("FROM event", "max(department)")
+            tells = _SELDOM if self._retry(events, retry) else tells
+            counts = self._gather("FROM event", _SELDOM)
+        if "alias" in tells and tail is None:
+            self._hear(source)
         self._learn("names", "host", self._numbers.names)
         self._learn("clients", "client", self._numbers.clients)
         self._learn("users", "user", self._numbers.users)
@@ -186,25 +202,23 @@ class Rollup:
             self._learn("holders", "holder", self._numbers.holders)
         placed = run(self._con, _SQL["place"], {"source": source, "tail": tail, "file": file})
         self.held += placed
-        if departments and tail is None:  # half a word at the end of a file names no department
+        if "department" in tells and tail is None:
+            # Half a word at the end of a file names no department.
             run(self._con, _SQL["stated"])
         return counts
 
-    def _gather(self, events: str, department: str) -> Counts:
+    def _gather(self, events: str, tells: Collection[str]) -> Counts:
         """Group events by what they are and who is behind them, into table ``piece``."""
+        given = {
+            name: f"max({name})" if name in tells else "CAST(NULL AS VARCHAR)" for name in _SELDOM
+        }
         holder = "CAST(NULL AS INTEGER)"
         if self._holdings:
             # Who had an address is a matter of seconds, so it is asked before anything is grouped.
             run(self._con, f"CREATE OR REPLACE TEMP TABLE told AS {events}")
             self._learn("clients", "client", self._numbers.clients, "told")
             events, holder = _SQL["held"], "holder"
-        given = {
-            "day": self._day,
-            "events": events,
-            "department": department,
-            "holder": holder,
-            "agents": _AGENTS,
-        }
+        given |= {"day": self._day, "events": events, "holder": holder, "agents": _AGENTS}
         run(self._con, _SQL["gather"].format(**given))
         counts = Counts()
         for outcome, lines, first, start, end, user, client, size in self._con.sql(
@@ -241,8 +255,11 @@ class Rollup:
             self._con.register(name, table)
         run(self._con, _SQL["departments"])
         tables = {
-            name: self._con.sql(_SQL[name]).to_arrow_table() for name in Batch.__annotations__
+            name: self._con.sql(_SQL[name]).to_arrow_table()
+            for name in Batch.__annotations__
+            if name != "heard"
         }
+        tables["heard"] = self._take_heard()
         run(self._con, "DROP TABLE numbered")
         run(self._con, _TABLES)
         self.held = 0
@@ -251,6 +268,46 @@ class Rollup:
             self._numbers = _Numbers(self._naming, self._holdings)
             run(self._con, _MEANINGS)
         return Batch(**tables)
+
+    def _hear(self, source: str) -> None:
+        """Take up which hosts lead to a name of the catalogue, also over several names."""
+        run(self._con, _SQL["answer"])
+        steps = 0
+        while run(self._con, _SQL["lead"].format(step=steps)) and steps < _STEPS:
+            steps += 1
+        found = self._con.sql("SELECT host, target, first_seen, last_seen FROM lead ORDER BY host")
+        for raw, name, first, last in found.fetchall():
+            host, target = self._naming.host(raw), self._naming.host(name)
+            if host is None or target is None or self._naming.made(host.partition(".")[0]):
+                continue
+            if self._naming.hear(host, target):
+                key = host, target, source
+                before = self._heard.get(key, (first, last))
+                self._heard[key] = min(first, before[0]), max(last, before[1])
+                self._numbers.name(host)
+        self._rename()
+
+    def _rename(self) -> None:
+        """Give the lines of this batch that were read before the meaning of what was heard since.
+
+        Lines that share their name with others, as names made by machines do, stay as they are.
+        """
+        fresh = self._numbers.take_fresh()
+        if fresh.num_rows:
+            self._con.register("fresh", fresh)
+            run(self._con, _SQL["rename"])
+            self._con.unregister("fresh")
+
+    def _take_heard(self) -> pa.Table:
+        """Return which hosts lead to which name, where and when that was seen."""
+        rows = [(*key, *seen) for key, seen in self._heard.items()]
+        self._heard = {}
+        kinds = dict.fromkeys(("host", "target", "source"), pa.string())
+        kinds |= dict.fromkeys(("first_seen", "last_seen"), pa.timestamp("us"))
+        return _table(**{
+            name: (kind, [row[place] for row in rows])
+            for place, (name, kind) in enumerate(kinds.items())
+        })  # fmt: skip
 
     def _learn(
         self,
@@ -292,6 +349,8 @@ class _Numbers:
         self._holders = holdings.holders if holdings else {}
         self._known: dict[str, tuple[int, Match]] = {}
         self._folds: dict[str, int] = {}
+        self._fresh: dict[str, int] = {}
+        """Hosts that became known by what they lead to, until their lines are renamed."""
         self._floods: dict[str, int] = {}
         """Parents whose names of one made label all have one number."""
         self._places: dict[str, int] = {}
@@ -350,6 +409,19 @@ class _Numbers:
             return self._known.setdefault(host, (len(self._known) + 1, match))[0]
         folded = self._naming.fold(host)
         return 0 if folded is None else self._folds.setdefault(folded, -len(self._folds) - 1)
+
+    def name(self, host: str) -> None:
+        """Give a host that is known by now its number."""
+        match = self._naming.match(host)
+        if match.app is not None and host not in self._known:
+            self._fresh[host] = len(self._known) + 1
+            self._known[host] = (self._fresh[host], match)
+
+    def take_fresh(self) -> pa.Table:
+        """Return host and thing of those that got theirs since this was asked last."""
+        fresh, self._fresh = self._fresh, {}
+        things = (pa.int32(), list(fresh.values()))
+        return _table(host=(pa.string(), list(fresh)), thing=things)
 
     def _actor(self, key: str, alt_key: str | None = None, *, is_user: bool = False) -> int:
         return self._actors.setdefault(key, (len(self._actors), is_user, alt_key))[0]

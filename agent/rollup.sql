@@ -18,9 +18,55 @@ SELECT
     count(*) FILTER (method = 'CONNECT') AS tunnels,
     {agents} AS agents,
     {department} AS department,
+    {alias} AS alias,
     {holder} AS holder
 FROM ({events}) AS event
 GROUP BY ALL;
+
+-- section: answer
+-- Which names hosts lead to, in their order, and which of those names tell what the host is. An ending
+-- is sought among the last labels only: no entry names more.
+CREATE OR REPLACE TEMP TABLE answer AS
+WITH told AS (
+    SELECT rtrim(lower(host), '.') AS host, alias,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM piece WHERE alias <> '' AND host IS NOT NULL AND first_seen IS NOT NULL
+    GROUP BY ALL
+),
+listed AS (SELECT * EXCLUDE alias, string_split(alias, ' ') AS names FROM told)
+SELECT host, unnest(names) AS name, generate_subscripts(names, 1) AS place, first_seen, last_seen FROM listed;
+
+CREATE OR REPLACE TEMP TABLE lead AS
+WITH labelled AS (SELECT name, string_split(name, '.')[-6:] AS labels FROM (SELECT DISTINCT name FROM answer)),
+suffixed AS (
+    SELECT name, unnest(list_transform(range(1, len(labels)), lambda n: array_to_string(labels[n:], '.'))) AS suffix
+    FROM labelled
+),
+telling AS (SELECT DISTINCT name FROM suffixed SEMI JOIN ending USING (suffix))
+SELECT host, arg_min(name, place) AS target, min(first_seen) AS first_seen, max(last_seen) AS last_seen, 0 AS step
+FROM answer SEMI JOIN telling USING (name) GROUP BY host;
+
+-- section: lead
+-- One step more: hosts that lead to a host which leads to such a name.
+INSERT INTO lead
+SELECT answer.host, arg_min(lead.target, place), min(answer.first_seen), max(answer.last_seen), {step} + 1
+FROM answer JOIN lead ON lead.host = answer.name AND lead.step = {step}
+ANTI JOIN lead AS known ON known.host = answer.host
+GROUP BY answer.host;
+
+-- section: rename
+CREATE OR REPLACE TEMP TABLE renamed AS
+SELECT names.raw, names.thing AS before, fresh.thing AS after
+FROM names JOIN fresh ON rtrim(split_part(lower(names.raw), ':', 1), '.') = fresh.host
+WHERE names.thing < 0;
+UPDATE names SET thing = renamed.after FROM renamed WHERE renamed.raw = names.raw;
+UPDATE placed SET thing = whole.after
+FROM (
+    SELECT before, min(after) AS after FROM renamed
+    ANTI JOIN names ON names.thing = renamed.before
+    GROUP BY before HAVING count(DISTINCT after) = 1
+) AS whole
+WHERE placed.thing = whole.before;
 
 -- section: holdings
 CREATE OR REPLACE TABLE held_place AS

@@ -29,6 +29,7 @@ from agent import (
     rulebook,
     store,
     unknown,
+    white_labels,
 )
 from agent.errors import Problem, RulesError, StoreError
 from agent.settings import Settings, recalled, remembered
@@ -66,17 +67,20 @@ def scan(
         settings = _settled(kept, asked, rules)
         logs = _find(paths, settings, report)
         held = _held(kept, settings, rules, who, report)
+        labels = _white_labels(kept, settings.internal, rules)
         with closing(reading.connect(kept.spill)) as con:
             intake.Intake(
                 con,
-                rolled=_rollup(con, kept, settings, rules, who=who, held=held),
+                rolled=_rollup(con, kept, settings, rules, labels, who=who, held=held),
                 kept=kept,
                 known=rules.formats,
                 settings=settings,
                 report=report,
             ).read_all(logs)
         report.tell("publishing")
-        report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
+        report.notes += [
+            Problem("catalogue", str(change)) for change in _relabel(kept, rules, labels)
+        ]
         with kept.transaction() as con:
             many = claims.terms(settings).many
             people.place(con, who.directory, who.subnets, who.key, many)
@@ -93,8 +97,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
     if not (folder / "work.duckdb").exists():
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
-        changes = _relabel(kept, rules)
         settings = recalled(Settings(), kept.setting("settings"))
+        changes = _relabel(kept, rules, _white_labels(kept, settings.internal, rules))
         kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
@@ -135,17 +139,31 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
-    """Relabel history where the catalogue is another one than at the scan before."""
+def _white_labels(
+    kept: store.Store, internal: Sequence[str], rules: rulebook.Rules
+) -> white_labels.WhiteLabels:
+    """Return what hosts stand for, by the answers that were seen so far."""
     book = rules.catalogue
-    if kept.setting("catalogue") == book.version:
+    return white_labels.WhiteLabels(
+        book.match, book.stands_for, book.domain, white_labels.kept(kept.con), internal
+    )
+
+
+def _relabel(
+    kept: store.Store, rules: rulebook.Rules, labels: white_labels.WhiteLabels
+) -> list[relabel.Change]:
+    """Relabel history where the catalogue, or what answers tell, is not that of before."""
+    book = rules.catalogue
+    known = {"catalogue": book.version, "white_labels": labels.version}
+    if all(kept.setting(name) == version for name, version in known.items()):
         return []
     with kept.transaction() as con:
-        changes = relabel.relabel(con, book.match)
+        changes = relabel.relabel(con, labels.match)
     met = kept.con.execute("SELECT DISTINCT app FROM host WHERE app <> ''").fetchall()
     changes += relabel.renamed(kept.setting("names"), book.apps, (app for (app,) in met))
     kept.set("names", relabel.names(book.apps))
-    kept.set("catalogue", book.version)
+    for name, version in known.items():
+        kept.set(name, version)
     return changes
 
 
@@ -223,6 +241,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     kept: store.Store,
     settings: Settings,
     rules: rulebook.Rules,
+    labels: white_labels.WhiteLabels,
     *,
     who: _Who,
     held: pa.Table | None,
@@ -249,12 +268,14 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     naming = rollup.Naming(
         host=host,
         bare=lambda raw: parse.clean_address(parse.clean_host(raw) or "") is not None,
-        match=known_apps.match,
+        match=labels.match,
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,
         user=who.key.user,
         client=client,
+        suffixes=tuple(known_apps.suffixes),
+        hear=labels.hear,
     )
     return rollup.Rollup(
         con, naming, names, people.networks_table(known), settings.days, holdings=held

@@ -35,6 +35,12 @@ CREATE TABLE IF NOT EXISTS unknown_usage (
 -- without persons, so it stays where it is.
 CREATE TABLE IF NOT EXISTS claimed (host VARCHAR PRIMARY KEY, app VARCHAR NOT NULL, rule VARCHAR NOT NULL);
 
+-- Hosts that no entry has, whose answers lead to a name that one has; what that means is asked anew.
+CREATE TABLE IF NOT EXISTS white_label (
+    host VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, source_id INTEGER NOT NULL,
+    first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL
+);
+
 -- unnamed are requests that name no host of the Internet, hours a bit for each hour of UTC with an event; both are
 -- NULL in rows from before version 3. bare are requests for an address, tunnels those by CONNECT, agents a sketch of the
 -- browsers that name no user; NULL before version 4.

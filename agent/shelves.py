@@ -199,4 +199,5 @@ def _without(app: App, host: str) -> App:
         app,
         hosts=tuple((own, signal) for own, signal in app.hosts if own != host),
         tenant_under=tuple(own for own in app.tenant_under if own != host),
+        white_label=tuple(own for own in app.white_label if own != host),
     )

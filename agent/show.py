@@ -48,11 +48,12 @@ def _packets(log: files.LogFile) -> Iterator[Event]:
     reader = capture.Capture()
     for part in reader.read(files.raw(log)):
         for row in part.events.to_pylist():
-            if row["outcome"] is None:
+            counted = row["outcome"] is None
+            if counted or row["outcome"] == parse.OTHER:
                 row["line"] = row.pop("line_no")
                 del row["outcome"]
                 order = {name: row[name] for name in ("line", *FIELDS)}
-                yield _plain({**order, "counted": True, "format": capture.FORMAT})
+                yield _plain({**order, "counted": counted, "format": capture.FORMAT})
     if trouble := log.truncated or reader.trouble:
         raise LogError(Problem(log.name, f"{trouble}; what stands before was printed."))
 

@@ -134,6 +134,9 @@ class Facts(Protocol):
     def evidence(self) -> pa.Table:
         """Where each file names each catalogued host."""
 
+    def heard(self) -> pa.Table:
+        """Which hosts lead to a name of the catalogue, and where and when that was seen."""
+
 
 class Store:
     """The folder of a store, opened for writing; nobody else may have it open."""
@@ -180,7 +183,8 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim", "sighting"} <= self._tables():  # a store of an earlier Sundial
+        if not {"claimed", "claim", "sighting", "white_label"} <= self._tables():
+            # A store of an earlier Sundial.
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
@@ -257,6 +261,7 @@ class Store:
             "new_stated": batch.said,
             "new_sighting": batch.sightings,
             "new_evidence": batch.evidence,
+            "new_white_label": batch.heard,
             "new_file": _ledger_table(ledgers),
             "new_reject": _reject_table(rejects),
         }

@@ -32,6 +32,16 @@ SELECT actor_id, department, first_day
 FROM new_stated JOIN actor ON actor.key = new_stated.actor
 ON CONFLICT DO UPDATE SET first_day = least(stated_department.first_day, excluded.first_day);
 
+-- A host has the target that it was last seen to have.
+INSERT INTO white_label
+SELECT host, arg_max(target, (last_seen, target)), arg_max(source_id, (last_seen, target)), min(first_seen), max(last_seen)
+FROM new_white_label JOIN source USING (source) GROUP BY host
+ON CONFLICT DO UPDATE SET
+    target = CASE WHEN excluded.last_seen >= white_label.last_seen THEN excluded.target ELSE white_label.target END,
+    source_id = CASE WHEN excluded.last_seen >= white_label.last_seen THEN excluded.source_id ELSE white_label.source_id END,
+    first_seen = least(white_label.first_seen, excluded.first_seen),
+    last_seen = greatest(white_label.last_seen, excluded.last_seen);
+
 -- section: facts
 INSERT INTO usage
 SELECT day, host_id, actor_id, source_id, requests, blocked, bytes_out, bytes_in,

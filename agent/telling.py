@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agent import rulebook
@@ -14,6 +14,7 @@ from agent.catalogue import FACTS
 from agent.errors import Problem, RulesError, nearest
 from agent.model import App, Evidence, Match, Signal
 from agent.rulebook import Rules
+from agent.white_labels import Heard
 
 Row = dict[str, Any]
 
@@ -36,15 +37,26 @@ _WHY = {
 }
 _MOST_NEIGHBOURS = 6
 _A_FEW = 3
+_NONE: Mapping[str, Heard] = {}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the start of a formula."""
 
 
-def answer(rules: Rules, raw: str) -> Row:
-    """Return what a host is: app, signal, evidence, tenant and the rule that says so."""
+def _match(rules: Rules, host: str, heard: Mapping[str, Heard]) -> Match:
+    """Return what the catalogue says of a host, or of the name that its answers led to."""
+    if host in heard:
+        return rules.catalogue.stands_for(host, heard[host].target)
+    return rules.catalogue.match(host)
+
+
+def answer(rules: Rules, raw: str, heard: Mapping[str, Heard] = _NONE) -> Row:
+    """Return what a host is: app, signal, evidence, tenant and the rule that says so.
+
+    ``heard`` are hosts whose answers were seen to lead to a name of the catalogue.
+    """
     catalogue = rules.catalogue
     host = rulebook.spelling(raw)
-    match = catalogue.match(host)
+    match = _match(rules, host, heard)
     found = catalogue.apps.get(match.app) if match.app else None
     return {
         "host": host,
@@ -58,11 +70,14 @@ def answer(rules: Rules, raw: str) -> Row:
     }
 
 
-def full_answer(rules: Rules, raw: str, today: dt.date) -> Row:
+def full_answer(rules: Rules, raw: str, today: dt.date, heard: Mapping[str, Heard] = _NONE) -> Row:
     """Return ``answer`` with its reason, the app, its other hosts, and what is stated of it."""
-    row = answer(rules, raw)
-    match = rules.catalogue.match(row["host"])
-    row |= {"why": _why(rules, match), "catalogue_version": rules.catalogue.version}
+    row = answer(rules, raw, heard)
+    match = _match(rules, row["host"], heard)
+    row |= {
+        "why": _why(rules, match, heard.get(match.host)),
+        "catalogue_version": rules.catalogue.version,
+    }
     found = rules.catalogue.apps.get(match.app) if match.app else None
     return row if found is None else row | _about(rules, found) | {
         "neighbours": neighbours(found, match.rule or ""),
@@ -101,13 +116,16 @@ def _suffix(rule: str) -> str:
     return rule.partition(": ")[2].partition(" ")[0]
 
 
-def _why(rules: Rules, match: Match) -> str:
+def _why(rules: Rules, match: Match, heard: Heard | None = None) -> str:
     if match.app is None or match.signal is None:
         fold = rules.catalogue.fold(match.host)
         if fold is None:
             return "it is no name of the Internet, so it is not counted"
         return f"no entry has it or a suffix of it; it is counted as {fold}, without persons"
     suffix, reason = _suffix(match.rule or ""), _WHY[match.signal]
+    if heard is not None and (match.rule or "").endswith("(by CNAME)"):
+        seen = f"seen in {heard.source} on {heard.day}"
+        return f"no entry has it, but by CNAME it is {heard.target}, {seen}: {reason}"
     if "(label " in (match.rule or ""):
         label = (match.rule or "").rpartition("(label ")[2].rstrip(")")
         return f'{suffix} is its longest known suffix, and the label "{label}" says: {reason}'

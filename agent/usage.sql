@@ -507,6 +507,10 @@ ORDER BY app, place;
 CREATE OR REPLACE TEMP MACRO crowd(bits) AS
     round(-128 * ln(1 - least(bit_count(CAST(bits AS BIT)), 127.5) / 128));
 
+INSERT INTO findings.white_labels
+SELECT host, target, source, CAST(first_seen AS DATE), CAST(last_seen AS DATE)
+FROM white_label JOIN source USING (source_id);
+
 -- Addresses stand for people only where no user is named.
 -- Hosts that are in no entry any more have persons, and are unknown like the others.
 INSERT INTO findings.hosts_unknown

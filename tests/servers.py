@@ -258,13 +258,20 @@ def fetch(proxy: tuple[str, int], ask: Ask, port: int) -> tuple[int, bytes]:
 
 
 @contextmanager
-def bind(program: Path, view: str | None = None) -> Iterator[Server]:
+def bind(
+    program: Path, view: str | None = None, zone: tuple[str, str] | None = None
+) -> Iterator[Server]:
     """Run BIND, which refuses every question and logs it to ``query.log`` and ``iso.log``.
 
     ``query.log`` has local time, category and severity; ``iso.log`` has only a time in UTC.
+    A ``zone``, name and records, is answered for.
     """
     port = free_port()
     with _folder() as folder:
+        served = ""
+        if zone is not None:
+            (folder / "zone").write_text(zone[1])
+            served = f'zone "{zone[0]}" {{ type primary; file "zone"; }};'
         conf = folder / "named.conf"
         conf.write_text(f"""\
 options {{
@@ -288,7 +295,7 @@ logging {{
     category default {{ general; }};
     category queries {{ plain; iso; }};
 }};
-{f'view "{view}" {{ match-clients {{ any; }}; }};' if view else ""}
+{f'view "{view}" {{ match-clients {{ any; }}; }};' if view else served}
 """)
         argv = [str(_unconfined(program, folder)), "-f", "-n", "1", "-c", str(conf)]
         with _running(argv, folder, port, (folder / "general.log", "running")) as server:
@@ -296,8 +303,23 @@ logging {{
 
 
 @contextmanager
-def dnsmasq(program: Path, *, extra: bool) -> Iterator[Server]:
-    """Run dnsmasq, which answers 127.0.0.1 to everything and logs to ``dnsmasq.log``."""
+def dnsmasq(
+    program: Path,
+    *,
+    extra: bool,
+    cname: tuple[str, str] | None = None,
+    upstream: str | None = None,
+) -> Iterator[Server]:
+    """Run dnsmasq, which answers 127.0.0.1 to everything and logs to ``dnsmasq.log``.
+
+    With ``cname`` the one name is answered by the other; with ``upstream`` (address and port with a
+    # between) all is asked there.
+    """
+    answers = ["--address=/#/127.0.0.1"]
+    if cname is not None:
+        answers = [f"--cname={','.join(cname)}", f"--host-record={cname[1]},127.0.0.9"]
+    if upstream is not None:
+        answers = [f"--server={upstream}"]
     port = free_port()
     with _folder() as folder:
         log = folder / "dnsmasq.log"
@@ -311,7 +333,7 @@ def dnsmasq(program: Path, *, extra: bool) -> Iterator[Server]:
             f"--port={port}",
             "--listen-address=127.0.0.1",
             "--bind-interfaces",
-            "--address=/#/127.0.0.1",
+            *answers,
             "--log-queries=extra" if extra else "--log-queries",
             f"--log-facility={log}",
         ]
@@ -321,6 +343,11 @@ def dnsmasq(program: Path, *, extra: bool) -> Iterator[Server]:
 
 def query(server: tuple[str, int], ask: Ask) -> int:
     """Ask a name server over UDP; returns the response code (0 no error, 5 refused)."""
+    return answer(server, ask)[3] & 0x0F
+
+
+def answer(server: tuple[str, int], ask: Ask) -> bytes:
+    """Ask a name server over UDP; returns its message."""
     number = secrets.randbelow(1 << 16)
     labels = b"".join(bytes([len(label)]) + label.encode() for label in ask.host.split("."))
     header = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0)
@@ -333,4 +360,4 @@ def query(server: tuple[str, int], ask: Ask) -> int:
     if reply[:2] != header[:2]:
         message = f"{server} answered another question than {ask}"
         raise RuntimeError(message)
-    return reply[3] & 0x0F
+    return reply

@@ -36,7 +36,13 @@ def test_what_a_sample_shows_is_in_the_row(name: str) -> None:
 
 
 def test_every_field_but_those_of_any_log_has_a_column() -> None:
-    assert set(FIELDS) - set(abilities.TOLD) == {"ts", "dest_ip", "method"}
+    assert set(FIELDS) - set(abilities.TOLD) == {"ts", "dest_ip", "method", "alias"}
+
+
+def test_a_name_that_an_answer_leads_to_may_stand_in_a_line_that_is_no_event() -> None:
+    told = {name for name, one in KNOWN.items() if abilities.row(one)["alias"]}
+    assert {"dnsmasq", "suricata_eve", "zeek_tsv", "route53_resolver"} < told
+    assert "squid_native" not in told
 
 
 @pytest.mark.parametrize(

@@ -767,7 +767,7 @@ def test_parse_prints_a_capture_as_it_prints_a_log(run_sundial: RunSundial, tmp_
             "line": 1, "ts": "2026-01-05T09:00:00.250000+00:00", "client": PC, "user": None,
             "host": "www.example.com", "dest_ip": SERVER, "method": None, "bytes_out": size,
             "bytes_in": None, "blocked": None, "user_agent": None, "department": None,
-            "counted": True, "format": "capture",
+            "alias": None, "counted": True, "format": "capture",
         }
     ]  # fmt: skip
 
