@@ -77,8 +77,15 @@ def answered(data: Bytes, at: Numbers, end: Numbers) -> tuple[list[int], list[st
     pointed = data[record] >= _POINTER
     wanted = ~pointed | (_two(data, record + 2) == _CNAME)
     found: tuple[list[int], list[str], list[str]] = ([], [], [])
-    for row in rows[wanted].tolist():
-        chain = _chain(data[int(at[row]) : int(end[row])].tobytes())
+    met: dict[bytes, list[str]] = {}
+    for row, first_record in zip(rows[wanted].tolist(), record[wanted].tolist(), strict=True):
+        message = data[int(at[row]) : int(end[row])].tobytes()
+        # Many ask alike; all but the time to live tells whether the answer is one that was read.
+        place = first_record - int(at[row])
+        key = message[_HEADER : place + 6] + message[place + 10 : place + 64]
+        chain = met.get(key)
+        if chain is None:
+            chain = met[key] = _chain(message)
         if len(chain) > 1:
             found[0].append(int(whole[row]))
             found[1].append(chain[0])
