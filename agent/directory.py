@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -384,33 +385,53 @@ def _spellings(
 
 def _stays(entries: Iterable[_Dated]) -> tuple[Stay, ...]:
     """Put the departments of one person in order; days in two at once count for neither."""
-    stays: list[Stay] = []
-    far: _Dated | None = None
-    for stay, entry in sorted(entries, key=lambda one: (*one[0][1:], one[1].at, one[1].line)):
-        last = stays[-1] if stays else None
-        if last and last.department == stay.department and stay.valid_from <= last.valid_to:
-            stays[-1] = last._replace(valid_to=max(last.valid_to, stay.valid_to))
-        elif last and _moves_that_day(last, stay):
-            stays[-1:] = [last._replace(valid_to=stay.valid_from), stay]
-        elif far and stay.valid_from < far[0].valid_to:
+    rows = sorted(entries, key=lambda one: (*one[0][1:], one[1].at, one[1].line))
+    rows = [(_moved(stay, rows), entry) for stay, entry in rows]
+    _tell_conflicts(rows)
+    turns: dict[date, Counter[str]] = defaultdict(Counter)
+    for stay, _ in rows:
+        turns[stay.valid_from][stay.department] += 1
+        turns[stay.valid_to][stay.department] -= 1
+    here, stays = Counter[str](), list[Stay]()
+    for day, then in pairwise(sorted(turns)):
+        here.update(turns[day])
+        here = +here
+        if len(here) != 1:
+            continue
+        (name,) = here
+        if stays and (stays[-1].department, stays[-1].valid_to) == (name, day):
+            day = stays.pop().valid_from  # noqa: PLW2901 - the stay goes on
+        stays.append(Stay(name, day, then))
+    return tuple(stays)
+
+
+def _moved(stay: Stay, rows: Iterable[_Dated]) -> Stay:
+    """Return a stay without its last day where another department begins on that very day."""
+    if stay.valid_to == FOREVER:
+        return stay
+    last = stay.valid_to - timedelta(days=1)
+    moves = any(
+        other.valid_from == last and other.department != stay.department for other, _ in rows
+    )
+    return stay._replace(valid_to=last) if moves and stay.valid_from < last else stay
+
+
+def _tell_conflicts(rows: Iterable[_Dated]) -> None:
+    """Warn of each row that puts a person into a second department."""
+    far: dict[str, _Dated] = {}
+    for stay, entry in rows:
+        rivals = [one for name, one in far.items() if name != stay.department]
+        rival = max(rivals, key=lambda one: one[0].valid_to, default=None)
+        if rival and stay.valid_from < rival[0].valid_to:
             entry.sheet.warn(
                 entry.line,
                 "department",
-                f'lines {far[1].line} and {entry.line} put one person into "{far[0].department}" '
-                f'and "{stay.department}" at once. Those days count for neither; end one before '
-                "the other begins.",
+                f"lines {rival[1].line} and {entry.line} put one person into "
+                f'"{rival[0].department}" and "{stay.department}" at once. Those days count for '
+                "neither; end one before the other begins.",
             )
-            behind = stay._replace(valid_from=far[0].valid_to)
-            if last:
-                before = last._replace(valid_to=min(last.valid_to, stay.valid_from))
-                after = last._replace(valid_from=max(last.valid_from, stay.valid_to))
-                stays[-1:] = [before, after]
-            stays = [one for one in (*stays, behind) if one.valid_from < one.valid_to]
-        else:
-            stays.append(stay)
-        if far is None or stay.valid_to > far[0].valid_to:
-            far = stay, entry
-    return tuple(stays)
+        if stay.department not in far or stay.valid_to > far[stay.department][0].valid_to:
+            far[stay.department] = stay, entry
 
 
 def _joined(stays: Iterable[Stay]) -> tuple[Stay, ...]:
@@ -423,12 +444,3 @@ def _joined(stays: Iterable[Stay]) -> tuple[Stay, ...]:
         else:
             found.append(stay)
     return tuple(found)
-
-
-def _moves_that_day(last: Stay, stay: Stay) -> bool:
-    """Tell whether the old department ends on the very day on which the new one begins."""
-    return (
-        last.valid_to < FOREVER
-        and stay.valid_from == last.valid_to - timedelta(days=1)
-        and last.valid_from < stay.valid_from
-    )
