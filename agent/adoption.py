@@ -1,6 +1,7 @@
 """Tells how far each app has spread: daily usage in, weekly adoption, stages and coverage out.
 
-The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges.
+The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges, and
+small_groups.sql takes out what would tell of a few people.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from agent.thresholds import Thresholds, load_thresholds
 __all__ = ["Thresholds", "derive", "load_thresholds"]
 
 _SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
+_SMALL_GROUPS: Final = "small_groups.sql"
 _SCRATCH: Final = {
     "VIEW": "placed_usage",
     "TABLE": (
         "span department_no app_no purpose outside inside seen basis person_week department_week "
-        "active turn cell_week clock walked"
+        "active turn cell_week clock walked day_cell company_told traffic_group small_host"
     ),
-    "MACRO": "monday fraction",
+    "MACRO": "monday fraction shown stepped rough shown_regular told",
 }
 """What the scripts leave behind, in an order in which it can go."""
 _HELD: Final = (
@@ -60,6 +62,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     con: duckdb.DuckDBPyConnection,
     thresholds: Thresholds,
     *,
+    k: int,
     meta: Mapping[str, str],
     apps: Iterable[App],
     categories: Iterable[Category],
@@ -69,7 +72,8 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
-    ``meta`` is published as it stands, beside the days and the floor that are found here.
+    Of groups below ``k`` people nothing is told; 1 tells everything, for tests and for nobody else.
+    ``meta`` is published as it stands, beside the days, the floor and k.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
     ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
@@ -82,14 +86,16 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
     }
-    values = _variables(thresholds)
+    values = _variables(thresholds) | {"k": k}
     try:
         for name, value in values.items():
             con.execute(f"SET VARIABLE {name} = {value!r}")
         with sql.lent(con, given):
             for script in _SCRIPTS:
                 con.execute(sql.script(script))
-        found = {"coverage_floor": str(thresholds.coverage_floor)}
+            if k > 1:
+                con.execute(sql.script(_SMALL_GROUPS))
+        found = {"k": str(k), "coverage_floor": str(thresholds.coverage_floor)}
         _add_meta(con, dict(meta) | found)
     finally:
         for kind, names in _SCRATCH.items():

@@ -75,7 +75,7 @@ def scan(
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+        kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
 
@@ -89,8 +89,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
-        internal = recalled(Settings(), kept.setting("settings")).internal
-        kept.publish(lambda con: _derive(con, rules, internal))
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
 
@@ -201,10 +201,11 @@ def _rollup(
     return rollup.Rollup(con, naming, names, people.networks_table(known), settings.days)
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
     adoption.derive(
         con,
         rules.thresholds,
+        k=settings.smallest_group,
         meta={
             "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "catalogue_version": rules.catalogue.version,
@@ -218,6 +219,6 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
             capture.FORMAT: capture.KIND,
         },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
-        internal=internal,
+        internal=settings.internal,
     )
-    unknown.publish(con, rules.ranking, rules.catalogue.place)
+    unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)

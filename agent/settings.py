@@ -17,6 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent.errors import Problem, RulesError
 
+USUAL_K = 5
+"""People in the smallest group that is told of, where nobody decides otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSetting:
@@ -41,6 +44,8 @@ class Settings:
     """Where the company's days begin, and the zone of logs that state none."""
     format: str | None = None
     """The format of all files, whatever they look like."""
+    k: int | None = None
+    """People in the smallest group of which something is published."""
     internal: tuple[str, ...] = ()
     """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
 
@@ -49,9 +54,17 @@ class Settings:
         """The zone in which days are counted."""
         return self.timezone or "UTC"
 
+    @property
+    def smallest_group(self) -> int:
+        """How many people make a group of which something is published."""
+        return self.k or USUAL_K
+
 
 _SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_TOP = ("timezone", "internal", "people", "subnets", "source")
+_TOP = ("timezone", "internal", "people", "subnets", "source", "privacy")
+_PRIVACY = ("k",)
+_LEAST, _MOST = 3, 1000
+"""Bounds of k: two people know each other's number, and above a thousand nothing is left."""
 _PEOPLE = ("file", "columns")
 _SOURCE = ("match", "timezone", "format")
 
@@ -82,7 +95,12 @@ def check_zone(name: str, where: str, key: str | None = None) -> None:
 def remembered(settings: Settings) -> str:
     """Return what a store keeps for later scans: how times and sources are read."""
     sources = [asdict(source) for source in settings.sources]
-    kept = {"timezone": settings.timezone, "sources": sources, "internal": settings.internal}
+    kept = {
+        "timezone": settings.timezone,
+        "sources": sources,
+        "internal": settings.internal,
+        "k": settings.k,
+    }
     return json.dumps(kept)
 
 
@@ -95,6 +113,7 @@ def recalled(settings: Settings, text: str | None) -> Settings:
         timezone=settings.timezone or kept.get("timezone"),
         sources=settings.sources or sources,
         internal=settings.internal or tuple(kept.get("internal", ())),
+        k=settings.k or kept.get("k"),
     )
 
 
@@ -110,8 +129,10 @@ class _Reader:
     def settings(self, table: Mapping[str, Any]) -> Settings:
         self._known(table, _TOP, "")
         people, subnets = self._table(table, "people"), self._table(table, "subnets")
+        privacy = self._table(table, "privacy")
         self._known(people, _PEOPLE, "people")
         self._known(subnets, ("file",), "subnets")
+        self._known(privacy, _PRIVACY, "privacy")
         made = Settings(
             people=self._file(people),
             people_columns=dict(self._table(people, "columns")),
@@ -121,6 +142,7 @@ class _Reader:
             ),
             timezone=self._zone(table, "timezone"),
             internal=self._suffixes(table.get("internal", [])),
+            k=self._whole(privacy, "k", "privacy", _LEAST, _MOST),
         )
         if self._problems:
             raise RulesError(self._problems)
@@ -152,6 +174,15 @@ class _Reader:
             self._wrong("internal", 'is not a list of your own suffixes, as ["corp.example.com"].')
             return ()
         return tuple(suffix.lower().strip(".") for suffix in value)
+
+    def _whole(
+        self, table: Mapping[str, Any], key: str, prefix: str, least: int, most: int
+    ) -> int | None:
+        value = table.get(key)
+        if value is None or (type(value) is int and least <= value <= most):
+            return value
+        self._wrong(f"{prefix}.{key}", f"is not a whole number from {least} to {most}.")
+        return None
 
     def _file(self, table: Mapping[str, Any]) -> Path | None:
         value = table.get("file")

@@ -110,6 +110,7 @@ SELECT
     evidence,
     coalesce(inside.dept, outside.dept) AS dept,
     CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END AS who,
+    inside.unit IS DISTINCT FROM 'shared' AS personal,
     usage.requests,
     usage.blocked,
     usage.bytes_out,
@@ -123,35 +124,37 @@ LEFT JOIN inside
     AND usage.day < inside.valid_to;
 
 -- By person first, then by department: half the time of counting distinct people in one go.
-INSERT INTO findings.usage_daily
+CREATE OR REPLACE TEMP TABLE day_cell AS
 WITH person_day AS (
     SELECT
         day,
         purpose_no,
         dept,
         who,
+        bool_or(personal) AS personal,
         CAST(sum(requests) AS BIGINT) AS requests,
         CAST(sum(blocked) AS BIGINT) AS blocked,
         CAST(sum(bytes_out) AS BIGINT) AS bytes_out,
         CAST(sum(bytes_in) AS BIGINT) AS bytes_in
     FROM placed_usage
     GROUP BY ALL
-),
-counted AS (
-    SELECT
-        day,
-        purpose_no,
-        dept,
-        count(who) AS people,
-        sum(requests) AS requests,
-        sum(blocked) AS blocked,
-        sum(bytes_out) AS bytes_out,
-        sum(bytes_in) AS bytes_in
-    FROM person_day
-    GROUP BY ALL
 )
+SELECT
+    day,
+    purpose_no,
+    dept,
+    count(who) AS people,
+    bool_or(personal) AS personal,
+    sum(requests) AS requests,
+    sum(blocked) AS blocked,
+    sum(bytes_out) AS bytes_out,
+    sum(bytes_in) AS bytes_in
+FROM person_day
+GROUP BY ALL;
+
+INSERT INTO findings.usage_daily
 SELECT day, app, department, signal, evidence, people, requests, blocked, bytes_out, bytes_in
-FROM counted JOIN purpose USING (purpose_no) JOIN department_no USING (dept)
+FROM day_cell JOIN purpose USING (purpose_no) JOIN department_no USING (dept)
 ORDER BY day, purpose_no, dept;
 
 -- The one table with a row for each person: days has a bit for each day of use that got through.

@@ -44,6 +44,8 @@ def label(row: Mapping[str, Any]) -> str:
     '■ 64'
     """
     mark = text.MARKS.get(row["stage"], "")
+    if not mark and row.get("active_people", 0) is None:
+        return text.few()
     if row["stage"] == "abandoned":
         return mark
     figure = round((row["share"] or 0) * 100)

@@ -376,9 +376,9 @@ def test_settings_are_hardened() -> None:
     assert "unsafe-eval" not in HEADERS["Content-Security-Policy"].replace("wasm-unsafe-eval", "")
 
 
-def test_people_are_formatted_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suppressing small groups in ``text.shown`` reaches sentences, tables and files."""
-    monkeypatch.setattr(text, "shown", lambda count: None if count and count < 5 else count)
-    assert text.people(3) == "–"
-    made = widgets.csv_bytes([{"people": 3}], (Column("people", "People", "people"),))
-    assert made.decode("utf-8-sig").splitlines()[1] == '""'
+def test_small_groups_are_said_as_such() -> None:
+    """What the findings do not tell is "fewer than k" in sentences, on the map and in files."""
+    assert text.people(None) == "< 5"
+    made = widgets.csv_bytes([{"people": None}], (Column("people", "People", "people"),))
+    assert made.decode("utf-8-sig").splitlines()[1] == "< 5"
+    assert charts.label({"stage": "none", "share": None, "active_people": None}) == "< 5"

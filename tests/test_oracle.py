@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,25 @@ def truth(demo_folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(demo_store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(demo_store / "findings.duckdb"), read_only=True) as con:
+def found(
+    demo_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """What was counted: the findings of the same store as if no group were too small."""
+    folder = tmp_path_factory.mktemp("counted") / "store"
+    shutil.copytree(demo_store, folder)
+    rules = rulebook.load_rules()
+    with closing(Store(folder)) as store:
+        store.publish(
+            lambda con: adoption.derive(
+                con,
+                rules.thresholds,
+                k=1,
+                meta={},
+                apps=rules.catalogue.apps.values(),
+                categories=rules.catalogue.categories.values(),
+            )
+        )
+    with duckdb.connect(str(folder / "findings.duckdb"), read_only=True) as con:
         yield con
 
 
@@ -147,7 +165,7 @@ def test_losing_a_tenth_of_the_days_changes_few_stages(
     apps, categories = rules.catalogue.apps.values(), rules.catalogue.categories.values()
     store.publish(
         lambda con: adoption.derive(
-            con, rules.thresholds, meta={}, apps=apps, categories=categories
+            con, rules.thresholds, k=1, meta={}, apps=apps, categories=categories
         )
     )
     store.close()
