@@ -72,7 +72,7 @@ COMMENT ON COLUMN findings.usage_daily.signal IS 'How the hosts are used: app, s
 COMMENT ON COLUMN findings.usage_daily.evidence IS 'What the signal proves: use, machine or embedded.';
 COMMENT ON COLUMN findings.usage_daily.people IS 'People behind the requests, also of blocked ones, rounded down to a multiple of k; shared addresses are not people.';
 COMMENT ON COLUMN findings.usage_daily.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.usage_daily.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_daily.blocked IS 'Requests that were refused, rounded down to a multiple of k.';
 COMMENT ON COLUMN findings.usage_daily.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.usage_daily.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 
@@ -87,7 +87,7 @@ COMMENT ON COLUMN findings.usage_weekly.department IS 'Department of the person 
 COMMENT ON COLUMN findings.usage_weekly.evidence IS 'use, machine or embedded.';
 COMMENT ON COLUMN findings.usage_weekly.people IS 'People behind the requests of the week, also of blocked ones, rounded down to a multiple of k; NULL for fewer than k.';
 COMMENT ON COLUMN findings.usage_weekly.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.usage_weekly.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_weekly.blocked IS 'Requests that were refused, rounded down to a multiple of k.';
 COMMENT ON COLUMN findings.usage_weekly.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.usage_weekly.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 

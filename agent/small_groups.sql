@@ -101,7 +101,9 @@ GROUP BY ALL;
 DELETE FROM findings.usage_daily USING traffic_group AS gone
 WHERE NOT gone.daily AND gone.week = monday(usage_daily.day) AND gone.app = usage_daily.app
     AND gone.department = usage_daily.department AND gone.evidence = usage_daily.evidence;
-UPDATE findings.usage_daily SET people = stepped(people) WHERE people > 0;
+-- A few refusals are a few people, though many asked.
+UPDATE findings.usage_daily SET
+    people = coalesce(stepped(people), 0), blocked = coalesce(stepped(blocked), 0);
 
 UPDATE findings.usage_weekly SET
     people = NULL, requests = NULL, blocked = NULL, bytes_out = NULL, bytes_in = NULL
@@ -109,7 +111,9 @@ FROM traffic_group AS part
 WHERE part.personal AND people < getvariable('k') AND part.week = usage_weekly.week
     AND part.app = usage_weekly.app AND part.department = usage_weekly.department
     AND part.evidence = usage_weekly.evidence;
-UPDATE findings.usage_weekly SET people = stepped(people) WHERE people > 0;
+UPDATE findings.usage_weekly SET
+    people = coalesce(stepped(people), 0), blocked = coalesce(stepped(blocked), 0)
+WHERE people IS NOT NULL;
 
 -- A day of first or last use is one person's day more often than not.
 UPDATE findings.apps SET
