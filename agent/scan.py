@@ -26,8 +26,10 @@ from agent import (
     rulebook,
     store,
     unknown,
+    withhold,
 )
 from agent.errors import Problem, RulesError, StoreError
+from agent.model import Match
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
@@ -75,6 +77,7 @@ def scan(
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
+            _withhold(con, rules)
         kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
@@ -89,6 +92,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
+        with kept.transaction() as con:
+            _withhold(con, rules)
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: _derive(con, rules, settings))
     return changes
@@ -106,6 +111,11 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _withhold(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
+    book = rules.catalogue
+    withhold.by_department(con, book.personal, book.match, book.fold)
 
 
 def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
@@ -189,9 +199,14 @@ def _rollup(
         return who.key.address(address), people.network_of(address, known)
 
     known_apps = rules.catalogue
+
+    def match(name: str) -> Match:
+        found = known_apps.match(name)
+        return Match(name) if found.app in known_apps.personal else found
+
     naming = rollup.Naming(
         host=host,
-        match=known_apps.match,
+        match=match if known_apps.personal else known_apps.match,
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,

@@ -180,3 +180,55 @@ def test_only_the_owner_may_read_the_store(run: Run, tmp_path: Path) -> None:
     run("scan", tmp_path / "a.log", "--store", tmp_path / "store")
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "store").iterdir()}
     assert modes == {"findings.duckdb": 0o644, "pseudonym.key": 0o600, "work.duckdb": 0o600}
+
+
+PERSONAL = """[personal_messaging]
+name = "Personal messaging"
+description = "Private chat and calls between people."
+personal = true
+"""
+
+
+def _by_person(store: Path, app: str) -> int:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        sql = "SELECT count(*) FROM usage JOIN host USING (host_id) WHERE app = ?"
+        return int(con.execute(sql, [app]).fetchall()[0][0])
+
+
+def test_personal_categories_are_kept_by_department_only(run: Run, tmp_path: Path) -> None:
+    """From the first line on, and what was kept before they were marked too."""
+    logins = [f"user{number:02}" for number in range(20)]
+    people = "login,department\n" + "".join(f"{login},Sales\n" for login in logins)
+    (tmp_path / "people.csv").write_text(people)
+    line = "{at}.1 9 10.0.0.1 TCP_MISS/200 9 GET http://{host}/ {user} HIER_DIRECT/192.0.2.7 -\n"
+
+    def write(name: str, first: int) -> None:
+        (tmp_path / name).write_text("".join(
+            line.format(at=1772438400 + 60 * number + first, host=host, user=login)
+            for number, login in enumerate(logins)
+            for host in ("web.whatsapp.com", "app.slack.com")
+        ))  # fmt: skip
+
+    rules = tmp_path / "rules"
+    (rules / "apps").mkdir(parents=True)
+    (rules / "categories.toml").write_text(PERSONAL)
+    write("a.log", 0)
+    write("b.log", 86_400)
+    store, own = tmp_path / "store", ("--rules", rules)
+    staff = ("--people", tmp_path / "people.csv")
+    run("scan", tmp_path / "a.log", "--store", store, *staff)
+    assert _by_person(store, "whatsapp") == 20
+    run("reclassify", "--store", store, *own)
+    assert _by_person(store, "whatsapp") == 0
+    run("scan", tmp_path / "b.log", "--store", store, *own)
+    assert _by_person(store, "whatsapp") == 0
+    assert _by_person(store, "slack") == 40
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT department, app, people FROM hosts_unknown").fetchall()
+        stages = con.execute("SELECT DISTINCT app FROM usage_weekly").fetchall()
+    assert [row[:2] for row in found] == [("Sales", "whatsapp")]
+    assert found[0][2] in {10, 15, 20}, "an estimate, the same person under both days"
+    assert stages == [("slack",)]
+    alone = tmp_path / "alone"
+    run("scan", tmp_path / "b.log", "--store", alone, *own, *staff)
+    assert _by_person(alone, "whatsapp") == 0
