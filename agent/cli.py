@@ -25,7 +25,7 @@ from agent import draft as drafting
 from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
-from agent.errors import Problem, RulesError, SundialError
+from agent.errors import Problem, RulesError, StoreError, SundialError
 from agent.model import Format
 from agent.settings import check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
@@ -269,6 +269,56 @@ def reclassify(store: Store = _STORE, rules: RulesFolders = None, json_lines: Js
         write(plain(change) for change in changes)
     many = "1 change" if len(changes) == 1 else f"{len(changes) or 'No'} changes"
     talk.print(f"{many}. Findings: {store / 'findings.duckdb'}.")
+
+
+@app.command()
+def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Remove one person from a store, and tell what was removed.
+
+    The login, in any spelling, is read from standard input: what stands in a command can be seen
+    by others. "echo LOGIN | sundial forget" does it where "echo" is the shell's own.
+    Take the person out of the directory too, or the next scan that reads it brings them back; new
+    log lines do as well. What was counted without persons stays.
+
+    Example: sundial forget --store sundial-store < login.txt
+    """
+    login = sys.stdin.readline().strip()
+    if not login:
+        raise StoreError(Problem("standard input", "names nobody; write one login into it."))
+    gone = flow.forget(store, login, rulebook.load_rules(own_rules.folders(store, rules)))
+    if json_lines:
+        print_rows([gone])
+    else:
+        write(f"{rows:>8}  {table}" for table, rows in gone.items())
+    talk.print(
+        f"{sum(gone.values())} rows removed." if any(gone.values()) else "Nobody is known by it."
+    )
+
+
+privacy = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Protect people.")
+app.add_typer(privacy, name="privacy")
+
+
+@privacy.command("destroy-key")
+def destroy_key(
+    store: Store = _STORE,
+    *,
+    sure: Annotated[
+        bool, typer.Option("--for-good", help="Say that you know it cannot be undone.")
+    ] = False,
+) -> None:
+    """Destroy the key of a store: nobody can ever be recognised in it again.
+
+    The findings stay, and so do the rows of nobody in particular; no further log can be read into
+    this store. Destroy every backup of the key too. A new folder begins with a new key: so keys
+    are changed.
+
+    Example: sundial privacy destroy-key --store sundial-store --for-good
+    """
+    if not sure:
+        raise StoreError(Problem(str(store), "keeps its key; add --for-good to destroy it."))
+    flow.destroy_key(store)
+    talk.print(f"The key of {store} is destroyed.")
 
 
 register = typer.Typer(no_args_is_help=False, rich_markup_mode=None)

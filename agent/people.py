@@ -14,13 +14,15 @@ import pyarrow as pa
 
 from agent import sql
 from agent.directory import Directory, Person, read_directory
-from agent.pseudonyms import Pseudonyms, load_key
+from agent.pseudonyms import Pseudonyms, destroy_key, load_key
 from agent.subnets import Subnet, Subnets, network_of, read_subnets
 
 __all__ = [
     "Directory",
     "Pseudonyms",
     "Subnets",
+    "destroy_key",
+    "forget",
     "load_key",
     "names_table",
     "network_of",
@@ -105,6 +107,28 @@ def place(
         ]
         _run(con, "subnets", incoming_subnet=_table(rows, _SUBNETS))
     _run(con, "membership", seen_network=_seen_networks(con, subnets))
+
+
+_OF_ACTOR: Final = ("usage", "presence", "stated_department", "membership", "actor")
+_OF_PERSON: Final = ("alias", "person_department", "person")
+
+
+def forget(con: duckdb.DuckDBPyConnection, pseudonyms: Pseudonyms, login: str) -> dict[str, int]:
+    """Remove all rows of the person behind a login, under any spelling; return how many by table.
+
+    Runs inside the transaction of the caller. What was counted without persons stays: nobody can
+    be told in it.
+    """
+    keys = pa.table({"key": [key for key in pseudonyms.user(login) if key]})
+    _run(con, "forgotten", given_key=keys)
+    gone = {}
+    for tables, column in ((_OF_ACTOR, "actor_id"), (_OF_PERSON, "person_id")):
+        held = f"gone_{column.removesuffix('_id')}"
+        for table in tables:
+            sql_text = f"DELETE FROM {table} WHERE {column} IN (SELECT {column} FROM {held})"
+            gone[table] = int(con.execute(sql_text).fetchall()[0][0])
+    con.execute("DROP TABLE gone_person; DROP TABLE gone_key; DROP TABLE gone_actor")
+    return gone
 
 
 def stored_subnets(con: duckdb.DuckDBPyConnection) -> Subnets:

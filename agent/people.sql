@@ -96,6 +96,17 @@ FROM actor JOIN said USING (actor_id) LEFT JOIN seen_network USING (network)
 WHERE actor.kind = 'address' AND said.valid_from < said.valid_to
     AND NOT coalesce(seen_network.shared OR seen_network.department IS NOT NULL, false);
 
+-- section: forgotten
+CREATE OR REPLACE TEMP TABLE gone_person AS
+SELECT DISTINCT person_id FROM alias WHERE alias_key IN (FROM given_key);
+
+CREATE OR REPLACE TEMP TABLE gone_key AS
+FROM given_key UNION SELECT alias_key FROM alias SEMI JOIN gone_person USING (person_id);
+
+CREATE OR REPLACE TEMP TABLE gone_actor AS
+SELECT actor_id FROM actor
+WHERE kind = 'user' AND (key IN (FROM gone_key) OR alt_key IN (FROM gone_key));
+
 -- section: stored_names
 SELECT
     alias.alias_key, stay.department, stay.valid_from, stay.valid_to,

@@ -99,6 +99,28 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
     return changes
 
 
+def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
+    """Remove a person from the store and publish anew; return the rows removed, by table.
+
+    Raises StoreError where there is no store or no key.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    who = _who(Settings(), folder, intake.Report())
+    with closing(store.Store(folder)) as kept:
+        kept.belongs_to(who.key.spelling("sundial"))
+        with kept.transaction() as con:
+            gone = people.forget(con, who.key, login)
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
+    return gone
+
+
+def destroy_key(folder: Path) -> None:
+    """Destroy the key of a store's pseudonyms, for good."""
+    people.destroy_key(folder)
+
+
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
     """Return the first rows of the published ``unknown_queue``.
 

@@ -232,3 +232,65 @@ def test_personal_categories_are_kept_by_department_only(run: Run, tmp_path: Pat
     alone = tmp_path / "alone"
     run("scan", tmp_path / "b.log", "--store", alone, *own, *staff)
     assert _by_person(alone, "whatsapp") == 0
+
+
+def _forgettable(run: Run, folder: Path) -> Path:
+    """A store of two people, one known by login and by mail, with a directory."""
+    (folder / "people.csv").write_text(
+        f"login,mail,department\n{LOGIN},{MAIL},Sales\nother,other@example.com,Sales\n"
+    )
+    lines = [LINES["squid_native"].replace("{user}", user) for user in (LOGIN, MAIL, "other")]
+    (folder / "a.log").write_text("\n".join(lines) + "\n")
+    store = folder / "store"
+    run("scan", folder / "a.log", "--store", store, "--people", folder / "people.csv")
+    return store
+
+
+def _held(store: Path) -> dict[str, int]:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        return {
+            table: con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            for table in ("usage", "presence", "membership", "actor", "alias", "person")
+        }
+
+
+def test_forgetting_removes_one_person_and_nobody_else(run: Run, tmp_path: Path) -> None:
+    """Under every spelling; the others stay, and the login is not said again."""
+    store = _forgettable(run, tmp_path)
+    before = _held(store)
+    done = run("forget", "--store", store, "--json", stdin=f"CORP\\{LOGIN.upper()}\n")
+    gone = done.rows[0]
+    assert _held(store) == {table: rows - int(str(gone[table])) for table, rows in before.items()}
+    assert (gone["usage"], gone["actor"], gone["person"]) == (2, 2, 1)
+    assert _held(store)["person"] == _held(store)["actor"] == _held(store)["usage"] == 1
+    assert list(search(store, done.stdout, done.stderr)) == []
+    assert "Nobody is known by it." in run("forget", "--store", store, stdin=LOGIN).stderr
+    run("scan", tmp_path / "a.log", "--store", store)
+    assert _held(store)["usage"] == 1, "a file that was read is not read again"
+
+
+def test_forgetting_needs_a_name_and_a_store(run: Run, tmp_path: Path) -> None:
+    assert "holds no store" in run("forget", "--store", tmp_path, stdin="x", ok=False).stderr
+    assert "names nobody" in run("forget", "--store", tmp_path, stdin="\n", ok=False).stderr
+
+
+def test_without_the_key_nobody_can_be_recognised(run: Run, tmp_path: Path) -> None:
+    """The very login no longer leads to its rows, and no second key is made under them."""
+    store = _forgettable(run, tmp_path)
+    key = (store / "pseudonym.key").read_bytes()
+    kept = run("privacy", "destroy-key", "--store", store, ok=False)
+    assert (kept.returncode, (store / "pseudonym.key").read_bytes()) == (1, key)
+    run("privacy", "destroy-key", "--store", store, "--for-good")
+    assert not (store / "pseudonym.key").exists()
+    assert all(key not in path.read_bytes() for path in store.rglob("*") if path.is_file())
+    for command in (("scan", tmp_path / "a.log"), ("forget",)):
+        refused = run(*command, "--store", store, stdin=LOGIN, ok=False)
+        assert refused.returncode == 1
+        assert "pseudonym.key: is lost" in refused.stderr
+    (store / "pseudonym.key").write_bytes(bytes(32))
+    (store / "pseudonym.key").chmod(0o600)
+    other = run("forget", "--store", store, stdin=LOGIN, ok=False)
+    assert "was written under another pseudonym.key" in other.stderr
+    fresh = tmp_path / "fresh"
+    run("scan", tmp_path / "a.log", "--store", fresh)
+    assert (fresh / "pseudonym.key").read_bytes() != key
