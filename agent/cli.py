@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent import abilities, intake, own_rules, rulebook, sniff, telling
+from agent import abilities, account, intake, own_rules, rulebook, sniff, telling
 from agent import demo as demo_company
 from agent import draft as drafting
 from agent import lint as looking
@@ -297,6 +297,19 @@ def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json =
 
 privacy = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Protect people.")
 app.add_typer(privacy, name="privacy")
+
+
+@privacy.command("report")
+def report(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Say what is collected, kept and shown of people, as Markdown for a works council.
+
+    Example: sundial privacy report --store sundial-store > privacy.md
+    """
+    said = flow.privacy_report(store, rulebook.load_rules(own_rules.folders(store, rules)))
+    if json_lines:
+        print_rows([said])
+    else:
+        write(map(plain, account.markdown(said)))
 
 
 @privacy.command("destroy-key")

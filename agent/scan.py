@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from agent import (
+    account,
     adoption,
     capture,
     files,
@@ -114,6 +115,20 @@ def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: _derive(con, rules, settings))
     return gone
+
+
+def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
+    """Return what a store holds of people and who may read it.
+
+    Raises StoreError where there is no store.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    with closing(store.Store(folder)) as kept:
+        settings = recalled(Settings(), kept.setting("settings"))
+        private = [one.name for one in rules.catalogue.categories.values() if one.personal]
+        said = account.account(kept.con, settings.smallest_group, private)
+    return said | {"files": account.files(folder)}
 
 
 def destroy_key(folder: Path) -> None:

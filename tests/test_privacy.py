@@ -294,3 +294,21 @@ def test_without_the_key_nobody_can_be_recognised(run: Run, tmp_path: Path) -> N
     fresh = tmp_path / "fresh"
     run("scan", tmp_path / "a.log", "--store", fresh)
     assert (fresh / "pseudonym.key").read_bytes() != key
+
+
+def test_the_report_is_read_off_the_store(run: Run, tmp_path: Path) -> None:
+    """It follows what is held and configured, and names nobody."""
+    store = _forgettable(run, tmp_path)
+    said = run("privacy", "report", "--store", store)
+    assert "- `usage`: 3 rows by pseudonym." in said.stdout
+    assert "fewer than 5 people" in said.stdout
+    assert "`pseudonym.key` (mode 0600): its owner alone." in said.stdout
+    assert "`findings.duckdb` (mode 0644): others on this machine may read it." in said.stdout
+    assert list(search(store, said.stdout, said.stderr)) == []
+    (tmp_path / "sundial.toml").write_text("[privacy]\nk = 7\n")
+    run("scan", tmp_path / "a.log", "--store", store, "--config", tmp_path / "sundial.toml")
+    run("forget", "--store", store, stdin=LOGIN)
+    row = run("privacy", "report", "--store", store, "--json").rows[0]
+    assert row["smallest_group"] == 7
+    assert row["kept_by_pseudonym"]["usage"] == 1  # type: ignore[index]
+    assert "holds no store" in run("privacy", "report", "--store", tmp_path, ok=False).stderr
