@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,6 +118,34 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert (folder / "findings.duckdb").exists()
 
     return _once(tmp_path_factory, "empty-store", scan)
+
+
+def counted(store: Path) -> Path:
+    """Publish a copy of a store as if no group were too small; return its folder.
+
+    For tests of what is counted with few people, which nobody else may see.
+    """
+    from contextlib import closing
+
+    from agent import adoption, rulebook
+    from agent.store import Store
+
+    folder = store.with_name(f"{store.name}-counted")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(store, folder)
+    rules = rulebook.load_rules()
+    with closing(Store(folder)) as kept:
+        kept.publish(
+            lambda con: adoption.derive(
+                con,
+                rules.thresholds,
+                k=1,
+                meta={},
+                apps=rules.catalogue.apps.values(),
+                categories=rules.catalogue.categories.values(),
+            )
+        )
+    return folder
 
 
 def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from agent import adoption, rulebook
 from agent.store import Store
+from tests.conftest import counted
 
 Stages = dict[tuple[str, str, str], str]
 
@@ -29,20 +29,9 @@ def found(
     demo_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """What was counted: the findings of the same store as if no group were too small."""
-    folder = tmp_path_factory.mktemp("counted") / "store"
-    shutil.copytree(demo_store, folder)
-    rules = rulebook.load_rules()
-    with closing(Store(folder)) as store:
-        store.publish(
-            lambda con: adoption.derive(
-                con,
-                rules.thresholds,
-                k=1,
-                meta={},
-                apps=rules.catalogue.apps.values(),
-                categories=rules.catalogue.categories.values(),
-            )
-        )
+    store = tmp_path_factory.mktemp("oracle") / "store"
+    shutil.copytree(demo_store, store)
+    folder = counted(store)
     with duckdb.connect(str(folder / "findings.duckdb"), read_only=True) as con:
         yield con
 

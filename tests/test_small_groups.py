@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import product
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from agent import adoption, rulebook
+from agent.adoption import Thresholds
 from agent.settings import load_settings
-from agent.store import Store
 from agent.thresholds import load_thresholds
 from dashboard import findings, queries
-from tests.conftest import Run
+from tests.conftest import Run, counted
 from tests.test_adoption import Company, day, one
 
 K = 5
@@ -50,20 +48,9 @@ def naive(
     demo_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The same company with each small count blanked, and nothing else done."""
-    folder = tmp_path_factory.mktemp("naive") / "store"
-    shutil.copytree(demo_store, folder)
-    rules = rulebook.load_rules()
-    with closing(Store(folder)) as store:
-        store.publish(
-            lambda con: adoption.derive(
-                con,
-                rules.thresholds,
-                k=1,
-                meta={},
-                apps=rules.catalogue.apps.values(),
-                categories=rules.catalogue.categories.values(),
-            )
-        )
+    store = tmp_path_factory.mktemp("naive") / "store"
+    shutil.copytree(demo_store, store)
+    folder = counted(store)
     with duckdb.connect(str(folder / "findings.duckdb")) as con:
         for table, columns in PEOPLE.items():
             for column in columns:
@@ -168,7 +155,7 @@ def stages(con: duckdb.DuckDBPyConnection, step: int) -> Iterator[str]:
             yield f"{stage} {app} {department} {week}: {fits[0]}"
 
 
-def _fits(n: int, stage: str, covered: int, peak: int, rules: adoption.Thresholds) -> bool:
+def _fits(n: int, stage: str, covered: int, peak: int, rules: Thresholds) -> bool:
     tiny = covered < rules.small_department_below
     division = n / covered >= rules.small_department_division_share if tiny else n >= K
     team = n >= rules.workgroup_people or (
