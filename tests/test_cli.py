@@ -20,10 +20,14 @@ from tests.test_scan import LOG
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = str(Path(sys.executable).with_name("sundial"))
 COMMANDS = [
-    *("scan", "parse", "lint", "capture", "explain", "reclassify", "formats", "check"),
-    *("dashboard", "demo"),
+    *("scan", "parse", "lint", "capture", "explain", "reclassify", "forget"),
+    *("formats", "check", "dashboard", "demo"),
 ]
-GROUPS = {"catalogue": ["add", "unknown"], "format": ["draft"]}
+GROUPS = {
+    "format": ["draft"],
+    "privacy": ["report", "destroy-key"],
+    "catalogue": ["add", "unknown"],
+}
 """Commands that have commands of their own."""
 READING = ["scan", "parse", "lint", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
