@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from agent import (
+    account,
     adoption,
     capture,
     claims,
@@ -29,8 +30,10 @@ from agent import (
     rulebook,
     store,
     unknown,
+    withhold,
 )
 from agent.errors import Problem, RulesError, StoreError
+from agent.model import Match
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
@@ -79,7 +82,8 @@ def scan(
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+            _withhold(con, rules)
+        kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
 
@@ -93,8 +97,10 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
         raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
     with closing(store.Store(folder)) as kept:
         changes = _relabel(kept, rules)
-        internal = recalled(Settings(), kept.setting("settings")).internal
-        kept.publish(lambda con: _derive(con, rules, internal))
+        with kept.transaction() as con:
+            _withhold(con, rules)
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
 
@@ -115,8 +121,45 @@ def resolve(
         settings = recalled(asked, kept.setting("settings"))
         with kept.transaction() as con:
             moves = people.replace_people(con, who.directory, who.subnets, who.key)
-        kept.publish(lambda con: _derive(con, rules, settings.internal))
+            _withhold(con, rules)
+        kept.publish(lambda con: _derive(con, rules, settings))
     return moves, report.problems
+
+
+def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
+    """Remove a person from the store and publish anew; return the rows removed, by table.
+
+    Raises StoreError where there is no store or no key.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    who = _who(Settings(), folder, intake.Report())
+    with closing(store.Store(folder)) as kept:
+        kept.belongs_to(who.key.spelling("sundial"))
+        with kept.transaction() as con:
+            gone = people.forget(con, who.key, login)
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
+    return gone
+
+
+def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
+    """Return what a store holds of people and who may read it.
+
+    Raises StoreError where there is no store.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    with closing(store.Store(folder)) as kept:
+        settings = recalled(Settings(), kept.setting("settings"))
+        private = [one.name for one in rules.catalogue.categories.values() if one.personal]
+        said = account.account(kept.con, settings.smallest_group, private)
+    return said | {"files": account.files(folder)}
+
+
+def destroy_key(folder: Path) -> None:
+    """Destroy the key of a store's pseudonyms, for good."""
+    people.destroy_key(folder)
 
 
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -131,6 +174,11 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _withhold(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
+    book = rules.catalogue
+    withhold.by_department(con, book.personal, book.match, book.fold)
 
 
 def _relabel(kept: store.Store, rules: rulebook.Rules) -> list[relabel.Change]:
@@ -243,9 +291,14 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
         return who.key.address(address), people.network_of(address, known)
 
     known_apps = rules.catalogue
+
+    def match(name: str) -> Match:
+        found = known_apps.match(name)
+        return Match(name) if found.app in known_apps.personal else found
+
     naming = rollup.Naming(
         host=host,
-        match=known_apps.match,
+        match=match if known_apps.personal else known_apps.match,
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,
@@ -257,10 +310,11 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     )
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Sequence[str]) -> None:
+def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
     adoption.derive(
         con,
         rules.thresholds,
+        k=settings.smallest_group,
         meta={
             "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "catalogue_version": rules.catalogue.version,
@@ -274,7 +328,7 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, internal: Seq
             capture.FORMAT: capture.KIND,
         },
         facts=rules.vendors.rows(datetime.now(UTC).date()),
-        internal=internal,
+        internal=settings.internal,
         endpoints=capture.endpoints(),
     )
-    unknown.publish(con, rules.ranking, rules.catalogue.place)
+    unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)
