@@ -238,7 +238,7 @@ def traffic(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
     for sql in (weekly, per_app, per_host, single):
         for app, department, week, rest in con.execute(sql).fetchall():
             # What an app has more than its departments is what some of them do not tell.
-            if rest is not None and (0 < rest < K or (rest > 0 and sql is per_app)):
+            if rest is not None and (0 < rest < K or (rest > 0 and sql in {per_app, per_host})):
                 yield f"requests {app} {department} {week}: {rest}"
 
 
