@@ -1,6 +1,7 @@
 """Tells how far each app has spread: daily usage in, weekly adoption, stages and coverage out.
 
-The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges.
+The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges,
+small_groups.sql takes out what would tell of a few people, and company.sql adds up what is left.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from agent.thresholds import Thresholds, load_thresholds
 __all__ = ["Thresholds", "derive", "load_thresholds"]
 
 _SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
+_WITHHOLDING: Final = "small_groups.sql"
+_TOTALS: Final = "company.sql"
 _SCRATCH: Final = {
     "VIEW": "placed_usage placed_host used met",
     "TABLE": (
         "span department_no app_no purpose told_user behind outside inside seen basis person_week "
-        "dark lost department_week source_sight active turn cell_week clock walked"
+        "dark lost department_week source_sight active turn cell_week clock walked day_cell edge "
+        "past small_week small_department adoption_told traffic_group week_told ledger_told "
+        "small_host"
     ),
-    "MACRO": "monday fraction crowd",
+    "MACRO": "monday fraction crowd shown open stepped rough shown_regular told",
 }
 """What the scripts leave behind, in an order in which it can go."""
 _ENDPOINT: Final = ("kind", "operator", "host")
@@ -61,6 +66,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     con: duckdb.DuckDBPyConnection,
     thresholds: Thresholds,
     *,
+    k: int,
     meta: Mapping[str, str],
     apps: Iterable[App],
     categories: Iterable[Category],
@@ -72,7 +78,8 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
-    ``meta`` is published as it stands, beside the days and the floor that are found here.
+    Of groups below ``k`` people nothing is told; 1 tells everything, for tests and for nobody else.
+    ``meta`` is published as it stands, beside the days, the floor and k.
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
     ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts, and
     ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
@@ -91,14 +98,18 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
             _ENDPOINT, (tuple(one[name] for name in _ENDPOINT) for one in endpoints)
         ),
     }
-    values = _variables(thresholds)
+    tells_regular_from = 0 if k == 1 else max(k, thresholds.small_department_below)
+    values = _variables(thresholds) | {"k": k, "tells_regular_from": tells_regular_from}
     try:
         for name, value in values.items():
             con.execute(f"SET VARIABLE {name} = {value!r}")
         with sql.lent(con, given):
             for script in _SCRIPTS:
                 con.execute(sql.script(script))
-        found = {"coverage_floor": str(thresholds.coverage_floor)}
+            if k > 1:
+                con.execute(sql.script(_WITHHOLDING))
+            con.execute(sql.script(_TOTALS))
+        found = {"k": str(k), "coverage_floor": str(thresholds.coverage_floor)}
         _add_meta(con, dict(meta) | found)
     finally:
         for kind, names in _SCRATCH.items():

@@ -1,4 +1,4 @@
--- How far each app has spread: regular people, stages with their memory, the company, and what
+-- How far each app has spread in a department: regular people, stages with their memory, and what
 -- changed. Reads what usage.sql left; a cell is an app in a department.
 
 CREATE OR REPLACE TEMP TABLE active AS
@@ -245,65 +245,6 @@ JOIN department_no USING (dept)
 LEFT JOIN dated USING (cell, week)
 ORDER BY ALL;
 
--- People whom nobody could place are no department of the company, unless there is no other.
-INSERT INTO findings.adoption_company
-WITH part AS (
-    SELECT department FROM basis WHERE known OR NOT (SELECT bool_or(known) FROM basis)
-),
-sight AS (
-    SELECT week, sum(covered_people) AS all_covered, count(*) AS all_departments
-    FROM findings.coverage_weekly JOIN part USING (department)
-    WHERE visible
-    GROUP BY week
-),
--- Departments that are visible, but not for an app whose users a silent source hides.
-hiding AS (
-    SELECT week, app, sum(cell.covered_people) AS hidden_covered, count(*) AS hidden_departments
-    FROM findings.adoption_weekly AS cell
-    JOIN findings.coverage_weekly AS place USING (week, department)
-    JOIN part USING (department)
-    WHERE place.visible AND NOT cell.visible
-    GROUP BY week, app
-),
-summed AS (
-    SELECT
-        week,
-        app,
-        all_covered - coalesce(hidden_covered, 0) AS covered,
-        all_departments - coalesce(hidden_departments, 0) AS departments,
-        sum(active_people) AS active,
-        CASE WHEN departments > 0 THEN coalesce(sum(regular_people), 0) END AS regular,
-        fraction(regular, covered) AS company_share,
-        count(*) FILTER (WHERE active_people > 0) AS departments_active,
-        count(*) FILTER (WHERE stage = 'division') AS divisions,
-        count(*) FILTER (WHERE stage IN ('workgroup', 'division')) AS workgroups,
-        coalesce(departments, 0) AS departments_visible,
-        CASE WHEN departments > 0 THEN
-            fraction(divisions, departments) >= getvariable('company_wide_departments')
-            OR company_share >= getvariable('company_wide_share')
-        END AS wide,
-        divisions >= getvariable('tipping_point_division_departments')
-            OR workgroups >= getvariable('tipping_point_workgroup_departments') AS tipped
-    FROM findings.adoption_weekly JOIN part USING (department)
-    LEFT JOIN sight USING (week) LEFT JOIN hiding USING (week, app)
-    GROUP BY week, app, all_covered, all_departments, hidden_covered, hidden_departments
-)
-SELECT
-    week,
-    app,
-    active,
-    regular,
-    coalesce(covered, 0),
-    company_share,
-    departments_active,
-    divisions,
-    departments_visible,
-    coalesce(last_value(wide IGNORE NULLS) OVER weeks, false),
-    min(week) FILTER (WHERE tipped) OVER weeks
-FROM summed
-WINDOW weeks AS (PARTITION BY app ORDER BY week)
-ORDER BY ALL;
-
 INSERT INTO findings.app_overlap
 WITH pair AS (
     SELECT first.app AS app_a, other.app AS app_b
@@ -325,17 +266,17 @@ ORDER BY ALL;
 -- One row for a cell, from before the news began to now: a reader wants to know what is different,
 -- not each step on the way. A department that was dark for most of the window before has no past
 -- to compare with, and in the first weeks of a store everything would look new.
+CREATE OR REPLACE TEMP TABLE edge AS
+SELECT last_week, last_week - 7 * getvariable('changes_weeks') AS news_after FROM span;
+
+CREATE OR REPLACE TEMP TABLE past AS
+SELECT department, week AS past_since
+FROM findings.coverage_weekly
+WHERE visible
+QUALIFY row_number() OVER (PARTITION BY department ORDER BY week) = getvariable('regular_of');
+
 INSERT INTO findings.changes
-WITH edge AS (
-    SELECT last_week, last_week - 7 * getvariable('changes_weeks') AS news_after FROM span
-),
-past AS (
-    SELECT department, week AS past_since
-    FROM findings.coverage_weekly
-    WHERE visible
-    QUALIFY row_number() OVER (PARTITION BY department ORDER BY week) = getvariable('regular_of')
-),
-compared AS (
+WITH compared AS (
     SELECT
         app,
         department,
@@ -374,17 +315,6 @@ ranked AS (
             WHEN stage IN ('trial', 'workgroup', 'division') THEN 'stage_up'
         END AS kind
     FROM compared
-),
-wide AS (
-    SELECT
-        app,
-        min(week) FILTER (WHERE company_wide) AS week,
-        min(week) AS first_week,
-        arg_max(regular_people, week) AS regular,
-        arg_max(covered_people, week) FILTER (WHERE departments_visible > 0) AS covered,
-        arg_max(company_wide, week) AS still
-    FROM findings.adoption_company
-    GROUP BY app
 )
 SELECT
     kind,
@@ -398,10 +328,4 @@ SELECT
     (last_week - first_week) // 7
 FROM ranked LEFT JOIN so_far USING (app, department)
 WHERE kind IS NOT NULL
-UNION ALL
-SELECT
-    'company_wide', week, app, NULL, NULL, regular, covered, first_week,
-    (last_week - first_week) // 7
-FROM wide CROSS JOIN edge
-WHERE still AND week > news_after AND (SELECT min(past_since) FROM past) <= news_after
 ORDER BY ALL;

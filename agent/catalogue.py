@@ -70,6 +70,11 @@ class Catalogue:
         self.apps: Mapping[str, App] = shelves.apps
         self.categories: Mapping[str, Category] = shelves.categories
         self.version = shelves.version
+        private = {shelf.id for shelf in shelves.categories.values() if shelf.personal}
+        self.personal = frozenset(
+            app.id for app in shelves.apps.values() if private.intersection(app.categories)
+        )
+        """Apps of a category that is kept by department and never by person."""
         self._labels = shelves.labels
         self._not_tenants = shelves.not_tenants
         self._rules = {

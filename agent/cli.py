@@ -19,7 +19,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent import abilities, intake, own_rules, rulebook, sniff, telling, white_labels
+from agent import (
+    abilities,
+    account,
+    intake,
+    own_rules,
+    rulebook,
+    sniff,
+    telling,
+    white_labels,
+)
 from agent import demo as demo_company
 from agent import doctor as physician
 from agent import draft as drafting
@@ -27,7 +36,7 @@ from agent import lint as looking
 from agent import scan as flow
 from agent import show as showing
 from agent import understood as understanding
-from agent.errors import LogError, Problem, RulesError, SundialError
+from agent.errors import LogError, Problem, RulesError, StoreError, SundialError
 from agent.model import Format
 from agent.settings import ClaimSetting, check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
@@ -311,6 +320,69 @@ def doctor(store: Store = _STORE, json_lines: Json = False) -> None:
     talk.print(f"{many} to look at.")
     if found:
         raise typer.Exit(1)
+
+
+privacy = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Protect people.")
+app.add_typer(privacy, name="privacy")
+
+
+@privacy.command("report")
+def report(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Say what is collected, kept and shown of people, as Markdown for a works council.
+
+    Example: sundial privacy report --store sundial-store > privacy.md
+    """
+    said = flow.privacy_report(store, rulebook.load_rules(own_rules.folders(store, rules)))
+    if json_lines:
+        print_rows([said])
+    else:
+        write(map(plain, account.markdown(said)))
+
+
+@privacy.command("forget")
+def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json = False) -> None:
+    """Remove one person from a store, and tell what was removed.
+
+    The login, in any spelling, is read from standard input: what stands in a command can be seen
+    by others. "echo LOGIN | sundial privacy forget" does it where "echo" is the shell's own.
+    Take the person out of the directory too, or the next scan that reads it brings them back; new
+    log lines do as well. What was counted without persons stays.
+
+    Example: sundial privacy forget --store sundial-store < login.txt
+    """
+    login = sys.stdin.readline().strip()
+    if not login:
+        raise StoreError(Problem("standard input", "names nobody; write one login into it."))
+    gone = flow.forget(store, login, rulebook.load_rules(own_rules.folders(store, rules)))
+    if json_lines:
+        print_rows([gone])
+    else:
+        write(f"{rows:>8}  {table}" for table, rows in gone.items())
+    talk.print(
+        f"{sum(gone.values())} rows removed." if any(gone.values()) else "Nobody is known by it."
+    )
+
+
+@privacy.command("destroy-key")
+def destroy_key(
+    store: Store = _STORE,
+    *,
+    sure: Annotated[
+        bool, typer.Option("--for-good", help="Say that you know it cannot be undone.")
+    ] = False,
+) -> None:
+    """Destroy the key of a store: nobody can ever be recognised in it again.
+
+    The findings stay, and so do the rows of nobody in particular; no further log can be read into
+    this store. Destroy every backup of the key too. A new folder begins with a new key: so keys
+    are changed.
+
+    Example: sundial privacy destroy-key --store sundial-store --for-good
+    """
+    if not sure:
+        raise StoreError(Problem(str(store), "keeps its key; add --for-good to destroy it."))
+    flow.destroy_key(store)
+    talk.print(f"The key of {store} is destroyed.")
 
 
 register = typer.Typer(no_args_is_help=False, rich_markup_mode=None)

@@ -152,7 +152,7 @@ def _silent(row: Row) -> Complaint:
 
 def _fewer(row: Row) -> Complaint:
     source, department, seen, expected = row
-    share = f"{100 * seen / expected:.0f} %"
+    share = f"at most {100 * seen / expected:.0f} %"
     says = f"saw {share} of the people of {department} whom it used to see, in the last seven days."
     return Complaint("fewer_people", source, says, "See whether all its devices still log.")
 
@@ -186,6 +186,7 @@ def _skew(row: Row) -> Complaint:
 
 def _floor(row: Row) -> Complaint:
     department, seen, headcount, last = row
+    seen = "few" if seen is None else seen
     of = "" if headcount is None else f" of {headcount}"
     since = f", visible last in the week of {_day(last)}" if last else ""
     says = f"not visible: the logs saw {seen}{of} people in the last week{since}."

@@ -11,14 +11,20 @@ WHERE last_seen < (SELECT max(last_seen) FROM sources) - INTERVAL 3 DAY AND reti
 ORDER BY last_seen;
 
 -- section: fewer
--- Of the people that a source that still speaks was expected to see in the last week, how many.
-SELECT source, department, CAST(sum(people) AS BIGINT), CAST(sum(expected_people) AS BIGINT)
-FROM coverage_daily JOIN sources USING (source)
+-- Of the people that a source that still speaks was expected to see in the last week, how many at
+-- most: both are told in steps of k, rounded down.
+WITH step AS (SELECT CAST(value AS INTEGER) - 1 AS left_out FROM meta WHERE key = 'k')
+SELECT
+    source,
+    department,
+    CAST(sum(CASE WHEN people = 0 THEN 0 ELSE coalesce(people, 0) + left_out END) AS BIGINT) AS most,
+    CAST(sum(expected_people) AS BIGINT)
+FROM coverage_daily JOIN sources USING (source) CROSS JOIN step
 WHERE day > (SELECT max(day) FROM coverage_daily) - INTERVAL 7 DAY
     AND last_seen >= (SELECT max(last_seen) FROM sources) - INTERVAL 3 DAY
     AND expected_people IS NOT NULL AND department <> '(unknown)'
 GROUP BY source, department
-HAVING sum(expected_people) >= 10 AND 2 * sum(people) < sum(expected_people)
+HAVING sum(expected_people) >= 10 AND 2 * most < sum(expected_people)
 ORDER BY ALL;
 
 -- section: rejects
@@ -51,11 +57,13 @@ SELECT source, ahead_seconds FROM sources WHERE ahead_seconds > 300 ORDER BY sou
 SELECT source, beside, seconds FROM clock_skew WHERE abs(seconds) > 120 ORDER BY source, beside;
 
 -- section: floor
+-- A department of fewer than k people is never visible, and nothing is wrong with its logs.
 SELECT department, covered_people, headcount,
     (SELECT max(week) FROM coverage_weekly AS past
      WHERE past.department = now.department AND past.visible)
 FROM coverage_weekly AS now
 WHERE week = (SELECT max(week) FROM coverage_weekly) AND NOT visible AND department <> '(unknown)'
+    AND coalesce(covered_people, headcount) IS NOT NULL
 ORDER BY department;
 
 -- section: hidden
@@ -77,6 +85,6 @@ SELECT
     sum(unresolved_requests) FILTER (day <= last_day - 7)
         / sum(requests) FILTER (day <= last_day - 7) AS before
 FROM coverage_daily CROSS JOIN edge
-WHERE day > last_day - 35
+WHERE day > last_day - 35 AND unresolved_requests IS NOT NULL
     AND EXISTS (FROM departments WHERE basis = 'person' AND headcount IS NOT NULL)
 HAVING now > 0.1 AND now > 1.5 * before;

@@ -1,5 +1,6 @@
 -- What the agent publishes: every table of findings.duckdb, and what each column means.
--- Nothing here is about one person: numbers of people, never people. A week is its Monday.
+-- Nothing here is about one person: numbers of people, never people, and none of fewer than k of
+-- them. What would tell of fewer is NULL, or no row at all. A week is its Monday.
 
 -- One transaction: a commit for each comment would take longer than all counting.
 BEGIN;
@@ -22,9 +23,9 @@ COMMENT ON COLUMN findings.apps.categories IS 'All its categories, the one it is
 COMMENT ON COLUMN findings.apps.audience IS 'business, personal or both.';
 COMMENT ON COLUMN findings.apps.homepage IS 'Vendor''s page.';
 COMMENT ON COLUMN findings.apps.on_premises IS 'Whether all its hosts are the company''s own: comparable, but no SaaS.';
-COMMENT ON COLUMN findings.apps.first_seen IS 'First day of use that got through; NULL if there was none.';
-COMMENT ON COLUMN findings.apps.last_seen IS 'Last day of use that got through; NULL if there was none.';
-COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals, blocked ones included.';
+COMMENT ON COLUMN findings.apps.first_seen IS 'Monday of the first week with use that got through; NULL if there was none.';
+COMMENT ON COLUMN findings.apps.last_seen IS 'Monday of the last week with use that got through; NULL if there was none.';
+COMMENT ON COLUMN findings.apps.requests IS 'Requests of all signals that usage_weekly tells of, blocked ones included.';
 
 CREATE TABLE findings.vendor_facts (
     app VARCHAR, fact VARCHAR, name VARCHAR, answer VARCHAR, value VARCHAR, date DATE, age VARCHAR,
@@ -53,15 +54,15 @@ CREATE TABLE findings.departments (
     department VARCHAR, headcount INTEGER, basis VARCHAR, first_day DATE, last_day DATE,
     parent VARCHAR, dotted VARCHAR[]
 );
-COMMENT ON TABLE findings.departments IS 'Departments of the directory, of the subnets and of the logs, one a row.';
+COMMENT ON TABLE findings.departments IS 'Departments of the directory, of the subnets and of the logs, one a row; of one with fewer than k people nothing but its name.';
 COMMENT ON COLUMN findings.departments.department IS 'Name; (unknown) holds what no department could be found for.';
 COMMENT ON COLUMN findings.departments.headcount IS 'People in the last week by the directory, else by the subnets; NULL if neither says.';
 COMMENT ON COLUMN findings.departments.basis IS 'What stands for a person: person, or address where only addresses are seen.';
-COMMENT ON COLUMN findings.departments.first_day IS 'First day with any request from it; NULL if never seen.';
-COMMENT ON COLUMN findings.departments.last_day IS 'Last day with any request from it; NULL if never seen.';
+COMMENT ON COLUMN findings.departments.first_day IS 'Monday of the first week with any request from it; NULL if never seen, or too small.';
+COMMENT ON COLUMN findings.departments.last_day IS 'Monday of the last week with any request from it; NULL if never seen, or too small.';
 
 COMMENT ON COLUMN findings.departments.parent IS 'Unit above it by the directory; NULL if that names none.';
-COMMENT ON COLUMN findings.departments.dotted IS 'Departments of which somebody belongs here too by a dotted line, in the last week; such people count in their own department only.';
+COMMENT ON COLUMN findings.departments.dotted IS 'Departments of which k people or more belong here too by a dotted line, in the last week; such people count in their own department only.';
 
 CREATE TABLE findings.divisions (division VARCHAR, department VARCHAR, depth INTEGER);
 COMMENT ON TABLE findings.divisions IS 'The tree of the directory: every unit that has others below it, with each department in it. What a division does is the sum of what these departments do.';
@@ -73,15 +74,15 @@ CREATE TABLE findings.usage_daily (
     day DATE, app VARCHAR, department VARCHAR, signal VARCHAR, evidence VARCHAR,
     people INTEGER, requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT
 );
-COMMENT ON TABLE findings.usage_daily IS 'Traffic of an app in a department by day and signal.';
+COMMENT ON TABLE findings.usage_daily IS 'Traffic of an app in a department by day and signal, for weeks of which every day has k people or more.';
 COMMENT ON COLUMN findings.usage_daily.day IS 'Day in the time zone of the source.';
 COMMENT ON COLUMN findings.usage_daily.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.usage_daily.department IS 'Department of the person on that day.';
 COMMENT ON COLUMN findings.usage_daily.signal IS 'How the hosts are used: app, sign_in, upload, api, webhook, embed, tracker, cdn, telemetry, push.';
 COMMENT ON COLUMN findings.usage_daily.evidence IS 'What the signal proves: use, machine or embedded.';
-COMMENT ON COLUMN findings.usage_daily.people IS 'People behind the requests, also of blocked ones; shared addresses are not people.';
+COMMENT ON COLUMN findings.usage_daily.people IS 'People behind the requests, also of blocked ones, rounded down to a multiple of k; shared addresses are not people.';
 COMMENT ON COLUMN findings.usage_daily.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.usage_daily.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_daily.blocked IS 'Requests that were refused, rounded down to a multiple of k.';
 COMMENT ON COLUMN findings.usage_daily.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.usage_daily.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 
@@ -89,14 +90,14 @@ CREATE TABLE findings.usage_weekly (
     week DATE, app VARCHAR, department VARCHAR, evidence VARCHAR,
     people INTEGER, requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT
 );
-COMMENT ON TABLE findings.usage_weekly IS 'Traffic of an app in a department by week and evidence; the last week may be incomplete.';
+COMMENT ON TABLE findings.usage_weekly IS 'Traffic of an app in a department by week and evidence, NULL of fewer than k people; the last week may be incomplete.';
 COMMENT ON COLUMN findings.usage_weekly.week IS 'Monday of the week.';
 COMMENT ON COLUMN findings.usage_weekly.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.usage_weekly.department IS 'Department of the person on each day.';
 COMMENT ON COLUMN findings.usage_weekly.evidence IS 'use, machine or embedded.';
-COMMENT ON COLUMN findings.usage_weekly.people IS 'People behind the requests of the week, also of blocked ones.';
+COMMENT ON COLUMN findings.usage_weekly.people IS 'People behind the requests of the week, also of blocked ones, rounded down to a multiple of k; NULL for fewer than k.';
 COMMENT ON COLUMN findings.usage_weekly.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.usage_weekly.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.usage_weekly.blocked IS 'Requests that were refused, rounded down to a multiple of k.';
 COMMENT ON COLUMN findings.usage_weekly.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.usage_weekly.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 
@@ -105,21 +106,21 @@ CREATE TABLE findings.adoption_weekly (
     covered_people INTEGER, headcount INTEGER, coverage DOUBLE, visible BOOLEAN, share DOUBLE,
     stage VARCHAR, since DATE, first_week DATE, peak_people INTEGER
 );
-COMMENT ON TABLE findings.adoption_weekly IS 'How far an app had spread in a department: a row for every week from its first active one to the last complete one.';
+COMMENT ON TABLE findings.adoption_weekly IS 'How far an app had spread in a department: a row for every week from its first active one to the last complete one, but those in which fewer than k people belong to the department.';
 COMMENT ON COLUMN findings.adoption_weekly.week IS 'Monday of the week.';
 COMMENT ON COLUMN findings.adoption_weekly.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.adoption_weekly.department IS 'Department of the people on each day.';
-COMMENT ON COLUMN findings.adoption_weekly.active_people IS 'People with use that got through in this week.';
-COMMENT ON COLUMN findings.adoption_weekly.regular_people IS 'People active in at least 2 of the last 4 visible weeks; NULL if the week is not visible.';
+COMMENT ON COLUMN findings.adoption_weekly.active_people IS 'People with use that got through in this week; NULL for fewer than k, but 0 is 0.';
+COMMENT ON COLUMN findings.adoption_weekly.regular_people IS 'People active in at least 2 of the last 4 visible weeks; NULL if the week is not visible, for fewer than k, and in a small department; rounded down to a multiple of k where the app was used in no more than 2 of these weeks.';
 COMMENT ON COLUMN findings.adoption_weekly.covered_people IS 'People of the department seen in any log of the week, on any host.';
 COMMENT ON COLUMN findings.adoption_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
 COMMENT ON COLUMN findings.adoption_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
 COMMENT ON COLUMN findings.adoption_weekly.visible IS 'Whether enough was seen to say anything: of the department, and of those who used the app before a source fell silent.';
-COMMENT ON COLUMN findings.adoption_weekly.share IS 'Regular by covered people, 0 to 1; NULL if the week is not visible.';
+COMMENT ON COLUMN findings.adoption_weekly.share IS 'Regular by covered people, 0 to 1; NULL where either is.';
 COMMENT ON COLUMN findings.adoption_weekly.stage IS 'none, trial, workgroup, division, stalled, abandoned or not visible.';
 COMMENT ON COLUMN findings.adoption_weekly.since IS 'Week in which this stage began; weeks that are not visible do not end a stage.';
 COMMENT ON COLUMN findings.adoption_weekly.first_week IS 'First week with an active person in this department.';
-COMMENT ON COLUMN findings.adoption_weekly.peak_people IS 'Most regular people of any week so far.';
+COMMENT ON COLUMN findings.adoption_weekly.peak_people IS 'Most regular people of any week so far; NULL for fewer than k.';
 
 CREATE TABLE findings.adoption_company (
     week DATE, app VARCHAR, active_people INTEGER, regular_people INTEGER, covered_people INTEGER,
@@ -129,10 +130,10 @@ CREATE TABLE findings.adoption_company (
 COMMENT ON TABLE findings.adoption_company IS 'How far an app had spread across the company, by week. Departments add up; (unknown) counts only where no department is known.';
 COMMENT ON COLUMN findings.adoption_company.week IS 'Monday of the week.';
 COMMENT ON COLUMN findings.adoption_company.app IS 'Id of the app.';
-COMMENT ON COLUMN findings.adoption_company.active_people IS 'Active people of all departments.';
-COMMENT ON COLUMN findings.adoption_company.regular_people IS 'Regular people of the visible departments; NULL if none is visible.';
-COMMENT ON COLUMN findings.adoption_company.covered_people IS 'Covered people of all departments where the app would be seen, with the app or without.';
-COMMENT ON COLUMN findings.adoption_company.share IS 'Regular by covered people, 0 to 1; NULL if no department is visible.';
+COMMENT ON COLUMN findings.adoption_company.active_people IS 'Active people of the departments that tell how many: at least so many. NULL if none does.';
+COMMENT ON COLUMN findings.adoption_company.regular_people IS 'Regular people of the visible departments that tell how many: at least so many. NULL if none does.';
+COMMENT ON COLUMN findings.adoption_company.covered_people IS 'Covered people of all departments where the app would be seen but small ones, with the app or without.';
+COMMENT ON COLUMN findings.adoption_company.share IS 'Regular by covered people, 0 to 1: at least so much; NULL where either is.';
 COMMENT ON COLUMN findings.adoption_company.departments_active IS 'Departments with an active person.';
 COMMENT ON COLUMN findings.adoption_company.departments_division IS 'Visible departments at division.';
 COMMENT ON COLUMN findings.adoption_company.departments_visible IS 'Departments where the app would be seen in the week, with the app or without.';
@@ -146,10 +147,10 @@ CREATE TABLE findings.coverage_weekly (
 COMMENT ON TABLE findings.coverage_weekly IS 'How much of a department the logs see: a row for every department and complete week.';
 COMMENT ON COLUMN findings.coverage_weekly.week IS 'Monday of the week.';
 COMMENT ON COLUMN findings.coverage_weekly.department IS 'Department on each day.';
-COMMENT ON COLUMN findings.coverage_weekly.covered_people IS 'People seen in any log of the week, on any host.';
-COMMENT ON COLUMN findings.coverage_weekly.headcount IS 'People of the department in this week; NULL if unknown.';
+COMMENT ON COLUMN findings.coverage_weekly.covered_people IS 'People seen in any log of the week, on any host; NULL for fewer than k.';
+COMMENT ON COLUMN findings.coverage_weekly.headcount IS 'People of the department in this week; NULL if unknown or below k.';
 COMMENT ON COLUMN findings.coverage_weekly.coverage IS 'Covered people by headcount, 0 to 1; NULL if the headcount is unknown.';
-COMMENT ON COLUMN findings.coverage_weekly.visible IS 'Coverage at or above the floor; where the headcount is unknown, anybody seen, unless sources that fell silent hide more.';
+COMMENT ON COLUMN findings.coverage_weekly.visible IS 'Coverage at or above the floor, with k people or more; where the headcount is unknown, so many seen, unless sources that fell silent hide more.';
 COMMENT ON COLUMN findings.coverage_weekly.basis IS 'What stands for a person: person or address.';
 
 CREATE TABLE findings.coverage_daily (
@@ -158,22 +159,22 @@ CREATE TABLE findings.coverage_daily (
     unresolved_requests BIGINT, shared_requests BIGINT, unnamed_requests BIGINT,
     tunnel_requests BIGINT, bare_requests BIGINT
 );
-COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
+COMMENT ON TABLE findings.coverage_daily IS 'The ledger of coverage: what each source saw of each department of k people or more, by day. A day without any request has a row where the source had a habit: four such weekdays in six weeks.';
 COMMENT ON COLUMN findings.coverage_daily.day IS 'Day in the time zone of the source.';
 COMMENT ON COLUMN findings.coverage_daily.department IS 'Department on that day.';
 COMMENT ON COLUMN findings.coverage_daily.source IS 'Name of the stream of logs.';
-COMMENT ON COLUMN findings.coverage_daily.people IS 'People seen, on any host.';
+COMMENT ON COLUMN findings.coverage_daily.people IS 'People seen, on any host; like all counts here rounded down to a multiple of k, NULL for fewer, but 0 is 0.';
 COMMENT ON COLUMN findings.coverage_daily.expected_people IS 'People to expect: the median of those among the last four such weekdays with data on which the source saw anybody of the department; NULL where it saw nobody.';
 COMMENT ON COLUMN findings.coverage_daily.headcount IS 'People of the department in the week of the day; NULL if unknown.';
 COMMENT ON COLUMN findings.coverage_daily.clients IS 'Users and addresses seen, those that count as no person included; somebody known counts once.';
 COMMENT ON COLUMN findings.coverage_daily.expected_clients IS 'Clients to expect: the median of the last four such weekdays with data; NULL before the first.';
-COMMENT ON COLUMN findings.coverage_daily.hours IS 'Hours of the day with a request, 0 to 24; NULL where an older Sundial read the logs.';
-COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host. A DNS answer is cached by the client, so of a source of kind dns this is a lower bound.';
-COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart.';
+COMMENT ON COLUMN findings.coverage_daily.hours IS 'Hours of the day with a request, 0 to 24; NULL where an older Sundial read the logs, and for fewer than k users and addresses.';
+COMMENT ON COLUMN findings.coverage_daily.requests IS 'Requests to any host; NULL for fewer than k users and addresses. A DNS answer is cached by the client, so of a source of kind dns this is a lower bound.';
+COMMENT ON COLUMN findings.coverage_daily.unresolved_requests IS 'Of these, requests that no counted person of a department stands behind, shared addresses apart; NULL where they, or all others, are of fewer than k.';
 COMMENT ON COLUMN findings.coverage_daily.shared_requests IS 'Of these, requests of addresses that many people share.';
-COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs.';
-COMMENT ON COLUMN findings.coverage_daily.tunnel_requests IS 'Requests of which the log shows only the CONNECT: the host, and nothing of what was done there; NULL where an older Sundial read the logs.';
-COMMENT ON COLUMN findings.coverage_daily.bare_requests IS 'Requests that name nothing but an address; NULL where an older Sundial read the logs.';
+COMMENT ON COLUMN findings.coverage_daily.unnamed_requests IS 'Of these, requests that name no host of the Internet but an address, an internal name or nothing; NULL where an older Sundial read the logs, and for fewer than k.';
+COMMENT ON COLUMN findings.coverage_daily.tunnel_requests IS 'Requests of which the log shows only the CONNECT: the host, and nothing of what was done there; NULL where an older Sundial read the logs, and for fewer than k.';
+COMMENT ON COLUMN findings.coverage_daily.bare_requests IS 'Requests that name nothing but an address; NULL where an older Sundial read the logs, and for fewer than k.';
 
 CREATE TABLE findings.hidden_daily (
     day DATE, department VARCHAR, source VARCHAR, kind VARCHAR, operator VARCHAR,
@@ -185,9 +186,9 @@ COMMENT ON COLUMN findings.hidden_daily.department IS 'Department on that day.';
 COMMENT ON COLUMN findings.hidden_daily.source IS 'Name of the stream of logs.';
 COMMENT ON COLUMN findings.hidden_daily.kind IS 'encrypted_dns, relay or vpn.';
 COMMENT ON COLUMN findings.hidden_daily.operator IS 'Who runs it.';
-COMMENT ON COLUMN findings.hidden_daily.people IS 'People or addresses behind the requests; estimated where the catalogue does not know the host.';
-COMMENT ON COLUMN findings.hidden_daily.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused.';
+COMMENT ON COLUMN findings.hidden_daily.people IS 'People or addresses behind the requests, rounded down to a multiple of k; NULL for fewer, and then the row tells nothing else. Estimated where the catalogue does not know the host.';
+COMMENT ON COLUMN findings.hidden_daily.requests IS 'Requests, blocked ones included, rounded down to a multiple of k.';
+COMMENT ON COLUMN findings.hidden_daily.blocked IS 'Requests that were refused, rounded down to a multiple of k.';
 
 CREATE TABLE findings.identity_conflicts (
     day DATE, reason VARCHAR, addresses BIGINT, hours DOUBLE
@@ -195,69 +196,69 @@ CREATE TABLE findings.identity_conflicts (
 COMMENT ON TABLE findings.identity_conflicts IS 'Addresses of which it cannot be said whose they were: what they did then is traffic of an address, and nobody''s use.';
 COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began.';
 COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: leases or log-ons give it to a few people at once; shared: to so many that the address is shared. users: logs name several users of the address on one day, so what others saw of it is nobody''s. many users, many browsers: so many at once that the address is shared.';
-COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses.';
-COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together; NULL where that is not known.';
+COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses, rounded down to a multiple of k; NULL for fewer.';
+COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together, in whole hours; NULL where that is not known, and for fewer than k addresses.';
 
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
     requests BIGINT, blocked BIGINT, first_seen DATE, last_seen DATE
 );
-COMMENT ON TABLE findings.hosts IS 'Hosts of apps that the logs have seen, one a row.';
+COMMENT ON TABLE findings.hosts IS 'Hosts of apps that the logs have seen, one a row; spaces of customers only from k people on.';
 COMMENT ON COLUMN findings.hosts.host IS 'Fully qualified name.';
 COMMENT ON COLUMN findings.hosts.app IS 'Id of the app it belongs to.';
 COMMENT ON COLUMN findings.hosts.signal IS 'How the host is used.';
 COMMENT ON COLUMN findings.hosts.evidence IS 'use, machine or embedded.';
 COMMENT ON COLUMN findings.hosts.tenant IS 'Customer''s own space named by the host; NULL if it names none.';
 COMMENT ON COLUMN findings.hosts.rule IS 'Catalogue entry and suffix that say so.';
-COMMENT ON COLUMN findings.hosts.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.hosts.requests IS 'Requests, blocked ones included, rounded down to a multiple of 20 k; NULL for less, and for fewer than k people.';
 COMMENT ON COLUMN findings.hosts.blocked IS 'Requests that were refused.';
-COMMENT ON COLUMN findings.hosts.first_seen IS 'First day with a request.';
-COMMENT ON COLUMN findings.hosts.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.hosts.first_seen IS 'Monday of the first week with a request.';
+COMMENT ON COLUMN findings.hosts.last_seen IS 'Monday of the last week with a request.';
 
 CREATE TABLE findings.tenants (
     app VARCHAR, tenant VARCHAR, department VARCHAR, people INTEGER, requests BIGINT,
     first_seen DATE, last_seen DATE
 );
-COMMENT ON TABLE findings.tenants IS 'Spaces of customers in an app, by department.';
+COMMENT ON TABLE findings.tenants IS 'Spaces of customers in an app, by department; no row for fewer than k people.';
 COMMENT ON COLUMN findings.tenants.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.tenants.tenant IS 'Name of the space, as in its host.';
 COMMENT ON COLUMN findings.tenants.department IS 'Department of the people on each day.';
-COMMENT ON COLUMN findings.tenants.people IS 'People behind the requests.';
-COMMENT ON COLUMN findings.tenants.requests IS 'Requests, blocked ones included.';
-COMMENT ON COLUMN findings.tenants.first_seen IS 'First day with a request.';
-COMMENT ON COLUMN findings.tenants.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.tenants.people IS 'People behind the requests, rounded down to a multiple of k.';
+COMMENT ON COLUMN findings.tenants.requests IS 'Requests, blocked ones included, rounded down to a multiple of 20 k; NULL for less.';
+COMMENT ON COLUMN findings.tenants.first_seen IS 'Monday of the first week with a request.';
+COMMENT ON COLUMN findings.tenants.last_seen IS 'Monday of the last week with a request.';
 
 CREATE TABLE findings.white_labels (
     host VARCHAR, target VARCHAR, source VARCHAR, first_seen DATE, last_seen DATE
 );
-COMMENT ON TABLE findings.white_labels IS 'Hosts under a customer''s own name whose answers lead to a name of the catalogue, by CNAME.';
+COMMENT ON TABLE findings.white_labels IS 'Hosts under a customer''s own name whose answers lead to a name of the catalogue, by CNAME; none that fewer than k people asked for.';
 COMMENT ON COLUMN findings.white_labels.host IS 'Name that was asked for; hosts tells its app.';
 COMMENT ON COLUMN findings.white_labels.target IS 'First name of the catalogue that its answer led to, the last time it was seen.';
 COMMENT ON COLUMN findings.white_labels.source IS 'Source whose log showed that.';
-COMMENT ON COLUMN findings.white_labels.first_seen IS 'First day with such an answer.';
-COMMENT ON COLUMN findings.white_labels.last_seen IS 'Last day with such an answer.';
+COMMENT ON COLUMN findings.white_labels.first_seen IS 'Monday of the first week with such an answer.';
+COMMENT ON COLUMN findings.white_labels.last_seen IS 'Monday of the last week with such an answer.';
 
 CREATE TABLE findings.app_overlap (app_a VARCHAR, app_b VARCHAR, people INTEGER);
-COMMENT ON TABLE findings.app_overlap IS 'People who used both of two apps that share a category, in the last four complete weeks.';
+COMMENT ON TABLE findings.app_overlap IS 'People who used both of two apps that share a category, in the last four complete weeks; no row for fewer than k.';
 COMMENT ON COLUMN findings.app_overlap.app_a IS 'Id of one app, the earlier in the alphabet.';
 COMMENT ON COLUMN findings.app_overlap.app_b IS 'Id of the other app.';
-COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both.';
+COMMENT ON COLUMN findings.app_overlap.people IS 'People active in both, rounded down to a multiple of k.';
 
 CREATE TABLE findings.hosts_unknown (
     host VARCHAR, department VARCHAR, people INTEGER, requests BIGINT, blocked BIGINT,
     bytes_out BIGINT, bytes_in BIGINT, first_seen DATE, last_seen DATE, app VARCHAR,
     on_premises BOOLEAN
 );
-COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims, by department.';
+COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims and k people or more ask for, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
 COMMENT ON COLUMN findings.hosts_unknown.department IS 'Department when the lines were read.';
-COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred.';
-COMMENT ON COLUMN findings.hosts_unknown.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred, and rounded down to a multiple of k; NULL for fewer.';
+COMMENT ON COLUMN findings.hosts_unknown.requests IS 'Requests, blocked ones included, rounded down to a multiple of 20 k; NULL for less, and for fewer than k people.';
 COMMENT ON COLUMN findings.hosts_unknown.blocked IS 'Requests that were refused.';
 COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.hosts_unknown.bytes_in IS 'Bytes to the clients; NULL where no log says.';
-COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'First day with a request.';
-COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.first_seen IS 'Monday of the first week with a request.';
+COMMENT ON COLUMN findings.hosts_unknown.last_seen IS 'Monday of the last week with a request.';
 COMMENT ON COLUMN findings.hosts_unknown.on_premises IS 'Whether it is a host of the company''s own.';
 COMMENT ON COLUMN findings.hosts_unknown.app IS 'App that a newer catalogue says it is, with no persons known of this time; NULL if still unknown.';
 
@@ -266,20 +267,20 @@ CREATE TABLE findings.unknown_queue (
     departments VARCHAR[], requests BIGINT, blocked BIGINT, bytes_out BIGINT, bytes_in BIGINT,
     weeks INTEGER, first_seen DATE, last_seen DATE
 );
-COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know and more than one person asks for, those that look most like a service first.';
+COMMENT ON TABLE findings.unknown_queue IS 'Domains that the catalogue does not know and k people or more ask for, those that look most like a service first.';
 COMMENT ON COLUMN findings.unknown_queue.domain IS 'Domain as somebody registered it.';
 COMMENT ON COLUMN findings.unknown_queue.points IS 'How much it looks like a service that people work in; rules/queue.toml says what counts.';
 COMMENT ON COLUMN findings.unknown_queue.why IS 'What the points are for, in words.';
 COMMENT ON COLUMN findings.unknown_queue.hosts IS 'Hosts to sign in at or to work in, at most three.';
-COMMENT ON COLUMN findings.unknown_queue.people IS 'People or addresses behind the requests, estimated, departments added up.';
+COMMENT ON COLUMN findings.unknown_queue.people IS 'People or addresses behind the requests, estimated, departments added up, rounded down to a multiple of k.';
 COMMENT ON COLUMN findings.unknown_queue.departments IS 'Departments when the lines were read, most people first.';
-COMMENT ON COLUMN findings.unknown_queue.requests IS 'Requests, blocked ones included.';
+COMMENT ON COLUMN findings.unknown_queue.requests IS 'Requests that its hosts tell of, blocked ones included.';
 COMMENT ON COLUMN findings.unknown_queue.blocked IS 'Requests that were refused.';
 COMMENT ON COLUMN findings.unknown_queue.bytes_out IS 'Bytes from the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.unknown_queue.bytes_in IS 'Bytes to the clients; NULL where no log says.';
 COMMENT ON COLUMN findings.unknown_queue.weeks IS 'Weeks with a request.';
-COMMENT ON COLUMN findings.unknown_queue.first_seen IS 'First day with a request.';
-COMMENT ON COLUMN findings.unknown_queue.last_seen IS 'Last day with a request.';
+COMMENT ON COLUMN findings.unknown_queue.first_seen IS 'Monday of the first week with a request.';
+COMMENT ON COLUMN findings.unknown_queue.last_seen IS 'Monday of the last week with a request.';
 
 CREATE TABLE findings.changes (
     kind VARCHAR, week DATE, app VARCHAR, department VARCHAR, stage VARCHAR, people INTEGER,
@@ -291,7 +292,7 @@ COMMENT ON COLUMN findings.changes.week IS 'Week of the change.';
 COMMENT ON COLUMN findings.changes.app IS 'Id of the app.';
 COMMENT ON COLUMN findings.changes.department IS 'Department; NULL for company_wide.';
 COMMENT ON COLUMN findings.changes.stage IS 'Stage it has now; NULL for company_wide.';
-COMMENT ON COLUMN findings.changes.people IS 'For new: people who used it so far. At trial: active people. Else regular people.';
+COMMENT ON COLUMN findings.changes.people IS 'For new: most active people of any week. At trial: active people. Else regular people. NULL for fewer than k.';
 COMMENT ON COLUMN findings.changes.covered_people IS 'Covered people of the last visible week.';
 COMMENT ON COLUMN findings.changes.first_week IS 'First week with an active person.';
 COMMENT ON COLUMN findings.changes.weeks_since_first IS 'Weeks from the first active week to the last complete one.';

@@ -17,7 +17,7 @@ import pyarrow as pa
 from agent import sql
 from agent.devices import Devices, read_devices
 from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
-from agent.pseudonyms import Pseudonyms, load_key
+from agent.pseudonyms import Pseudonyms, destroy_key, load_key
 from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "Pseudonyms",
     "Stay",
     "Subnets",
+    "destroy_key",
+    "forget",
     "holds_ranges",
     "load_key",
     "names_table",
@@ -174,6 +176,43 @@ def replace_people(
     moves = con.execute(sql.sections("people.sql")["moved"]).fetchall()
     con.execute("DROP TABLE earlier")
     return [Move(*move) for move in moves]
+
+
+_OF_PERSON: Final = {
+    "usage": "actor_id IN (FROM gone_actor)",
+    "presence": "actor_id IN (FROM gone_actor)",
+    "sighting": "actor_id IN (FROM gone_actor)",
+    "stated_department": "actor_id IN (FROM gone_actor)",
+    "membership": "actor_id IN (FROM gone_actor)",
+    "actor": "actor_id IN (FROM gone_actor)",
+    "claim": (
+        "user_key IN (FROM gone_key) OR alt_key IN (FROM gone_key)"
+        " OR mac IN (FROM gone_device) OR hostname IN (FROM gone_device)"
+    ),
+    "device": "device_key IN (FROM gone_device)",
+    "alias": "person_id IN (FROM gone_person)",
+    "person_department": "person_id IN (FROM gone_person)",
+    "person_also": "person_id IN (FROM gone_person)",
+    "person": "person_id IN (FROM gone_person)",
+}
+"""What a store holds of a person, and how it is found."""
+
+
+def forget(con: duckdb.DuckDBPyConnection, pseudonyms: Pseudonyms, login: str) -> dict[str, int]:
+    """Remove all rows of the person behind a login, under any spelling; return how many by table.
+
+    Runs inside the transaction of the caller. What was counted without persons stays: nobody can
+    be told in it.
+    """
+    keys = pa.table({"key": [key for key in pseudonyms.user(login) if key]})
+    _run(con, "forgotten", given_key=keys)
+    gone = {
+        table: int(con.execute(f"DELETE FROM {table} WHERE {found}").fetchall()[0][0])
+        for table, found in _OF_PERSON.items()
+    }
+    for name in ("person", "key", "actor", "device"):
+        con.execute(f"DROP TABLE gone_{name}")
+    return gone
 
 
 def stored_subnets(con: duckdb.DuckDBPyConnection) -> Subnets:

@@ -152,6 +152,19 @@ WHERE greatest(valid_from, since) < least(valid_to, until)
 UNION ALL
 SELECT actor_id, NULL, 'shared', coalesce(department, '(unknown)'), first_day, behind FROM together;
 DROP TABLE placed;
+-- section: forgotten
+CREATE OR REPLACE TEMP TABLE gone_person AS
+SELECT DISTINCT person_id FROM alias WHERE alias_key IN (FROM given_key);
+
+CREATE OR REPLACE TEMP TABLE gone_key AS
+FROM given_key UNION SELECT alias_key FROM alias SEMI JOIN gone_person USING (person_id);
+
+CREATE OR REPLACE TEMP TABLE gone_actor AS
+SELECT actor_id FROM actor
+WHERE kind = 'user' AND (key IN (FROM gone_key) OR alt_key IN (FROM gone_key));
+
+CREATE OR REPLACE TEMP TABLE gone_device AS
+SELECT device_key FROM device WHERE user_key IN (FROM gone_key) OR alt_key IN (FROM gone_key);
 
 -- section: stored_names
 -- The days on which somebody belongs nowhere are told too, so that no address places a guest.

@@ -47,6 +47,24 @@ def load_key(folder: Path) -> bytes:
     return key
 
 
+def destroy_key(folder: Path) -> None:
+    """Overwrite and remove ``folder/pseudonym.key``; after this no name leads to any key.
+
+    Raises StoreError when there is none, or it cannot be written.
+    """
+    path = folder / "pseudonym.key"
+    try:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except OSError as error:
+        text = f"cannot be destroyed: {error.strerror}."
+        raise StoreError(Problem(str(path), text)) from error
+
+
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from agent import (
+    account,
     adoption,
     capture,
     claims,
@@ -30,8 +31,10 @@ from agent import (
     store,
     unknown,
     white_labels,
+    withhold,
 )
 from agent.errors import Problem, RulesError, StoreError
+from agent.model import Match
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
@@ -84,6 +87,7 @@ def scan(
         with kept.transaction() as con:
             many = claims.terms(settings).many
             people.place(con, who.directory, who.subnets, who.key, many)
+            _withhold(con, rules)
         kept.publish(lambda con: _derive(con, rules, settings))
     report.seconds = time.monotonic() - began
     return report
@@ -99,6 +103,8 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
     with closing(store.Store(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         changes = _relabel(kept, rules, _white_labels(kept, settings.internal, rules))
+        with kept.transaction() as con:
+            _withhold(con, rules)
         kept.publish(lambda con: _derive(con, rules, settings))
     return changes
 
@@ -121,8 +127,45 @@ def resolve(
         with kept.transaction() as con:
             many = claims.terms(settings).many
             moves = people.replace_people(con, who.directory, who.subnets, who.key, many)
+            _withhold(con, rules)
         kept.publish(lambda con: _derive(con, rules, settings))
     return moves, report.problems
+
+
+def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
+    """Remove a person from the store and publish anew; return the rows removed, by table.
+
+    Raises StoreError where there is no store or no key.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    who = _who(Settings(), folder, intake.Report())
+    with closing(store.Store(folder)) as kept:
+        kept.belongs_to(who.key.spelling("sundial"))
+        with kept.transaction() as con:
+            gone = people.forget(con, who.key, login)
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: _derive(con, rules, settings))
+    return gone
+
+
+def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
+    """Return what a store holds of people and who may read it.
+
+    Raises StoreError where there is no store.
+    """
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    with closing(store.Store(folder)) as kept:
+        settings = recalled(Settings(), kept.setting("settings"))
+        private = [one.name for one in rules.catalogue.categories.values() if one.personal]
+        said = account.account(kept.con, settings.smallest_group, private)
+    return said | {"files": account.files(folder)}
+
+
+def destroy_key(folder: Path) -> None:
+    """Destroy the key of a store's pseudonyms, for good."""
+    people.destroy_key(folder)
 
 
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -137,6 +180,11 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _withhold(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
+    book = rules.catalogue
+    withhold.by_department(con, book.personal, book.match, book.fold)
 
 
 def _white_labels(
@@ -265,10 +313,15 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
         return who.key.address(address), people.network_of(address, known)
 
     known_apps = rules.catalogue
+
+    def match(name: str) -> Match:
+        found = known_apps.match(name)
+        return Match(name) if found.app in known_apps.personal else found
+
     naming = rollup.Naming(
         host=host,
         bare=lambda raw: parse.clean_address(parse.clean_host(raw) or "") is not None,
-        match=labels.match,
+        match=match if known_apps.personal else labels.match,
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,
@@ -286,6 +339,7 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Set
     adoption.derive(
         con,
         rules.thresholds,
+        k=settings.smallest_group,
         meta={
             "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "catalogue_version": rules.catalogue.version,
@@ -303,4 +357,4 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Set
         endpoints=capture.endpoints(),
         retired=[(one.name, one.retired) for one in settings.sources if one.retired],
     )
-    unknown.publish(con, rules.ranking, rules.catalogue.place)
+    unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)

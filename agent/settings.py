@@ -19,6 +19,9 @@ import rtoml
 
 from agent.errors import Problem, RulesError
 
+USUAL_K = 5
+"""People in the smallest group that is told of, where nobody decides otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSetting:
@@ -56,6 +59,8 @@ class Settings:
     """Where the company's days begin, and the zone of logs that state none."""
     format: str | None = None
     """The format of all files, whatever they look like."""
+    k: int | None = None
+    """People in the smallest group of which something is published."""
     internal: tuple[str, ...] = ()
     """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
     people_level: int | None = None
@@ -72,14 +77,22 @@ class Settings:
         """The zone in which days are counted."""
         return self.timezone or "UTC"
 
+    @property
+    def smallest_group(self) -> int:
+        """How many people make a group of which something is published."""
+        return self.k or USUAL_K
+
 
 _HOURS = 24 * 366
 _SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_TOP = ("timezone", "internal", "people", "subnets", "leases", "logons", "source")
+_TOP = ("timezone", "internal", "people", "subnets", "leases", "logons", "source", "privacy")
 _PEOPLE = ("file", "columns", "level")
 _LEASES = ("files", "hours", "devices")
 _LOGONS = ("files", "hours", "shared")
 _SOURCE = ("match", "timezone", "format", "ahead", "retired")
+_PRIVACY = ("k",)
+_LEAST, _MOST = 3, 1000
+"""Bounds of k: two people know each other's number, and above a thousand nothing is left."""
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -114,6 +127,7 @@ def remembered(settings: Settings) -> str:
         "internal": settings.internal,
         "hours": [settings.leases.hours, settings.logons.hours],
         "many": settings.many,
+        "k": settings.k,
     }
     return json.dumps(kept)
 
@@ -131,6 +145,7 @@ def recalled(settings: Settings, text: str | None) -> Settings:
         leases=replace(settings.leases, hours=settings.leases.hours or hours[0]),
         logons=replace(settings.logons, hours=settings.logons.hours or hours[1]),
         many=settings.many or kept.get("many"),
+        k=settings.k or kept.get("k"),
     )
 
 
@@ -146,11 +161,13 @@ class _Reader:
     def settings(self, table: Mapping[str, Any]) -> Settings:
         self._known(table, _TOP, "")
         people, subnets = self._table(table, "people"), self._table(table, "subnets")
+        privacy = self._table(table, "privacy")
         self._known(people, _PEOPLE, "people")
         self._known(subnets, ("file",), "subnets")
         leases, logons = self._table(table, "leases"), self._table(table, "logons")
         self._known(leases, _LEASES, "leases")
         self._known(logons, _LOGONS, "logons")
+        self._known(privacy, _PRIVACY, "privacy")
         made = Settings(
             people=self._file(people),
             people_columns=dict(self._table(people, "columns")),
@@ -165,6 +182,7 @@ class _Reader:
             ),
             timezone=self._zone(table, "timezone"),
             internal=self._suffixes(table.get("internal", [])),
+            k=self._whole(privacy, "k", "privacy", least=_LEAST, most=_MOST),
         )
         if self._problems:
             raise RulesError(self._problems)
@@ -204,11 +222,14 @@ class _Reader:
         self._wrong(f"{key}.{name}", "is not a day; write one as 2026-03-31, without quotes.")
         return None
 
-    def _whole(self, table: Mapping[str, Any], name: str, key: str, *, least: int) -> int | None:
+    def _whole(
+        self, table: Mapping[str, Any], name: str, key: str, *, least: int, most: int | None = None
+    ) -> int | None:
         value = table.get(name)
-        if value is None or (isinstance(value, int) and value >= least):
+        if value is None or (type(value) is int and least <= value <= (most or value)):
             return value
-        self._wrong(f"{key}.{name}", f"is not a whole number from {least} up.")
+        ends = "up" if most is None else f"to {most}"
+        self._wrong(f"{key}.{name}", f"is not a whole number from {least} {ends}.")
         return None
 
     def _table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:

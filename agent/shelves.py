@@ -31,6 +31,8 @@ class Category:
     id: str
     name: str
     description: str
+    personal: bool = False
+    """Whether its apps are kept by department and never by person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,10 @@ class ShelfReader:
             raise RulesError(self._problems)
         content = [
             self._content,
-            {shelf.id: [shelf.name, shelf.description] for shelf in self._categories.values()},
+            {
+                shelf.id: [shelf.name, shelf.description, shelf.personal]
+                for shelf in self._categories.values()
+            },
             sorted(self._not_tenants),
             self._labels,
             self._aliases,
@@ -120,10 +125,12 @@ class ShelfReader:
             if not isinstance(table, dict):
                 file.say(key, unknown_key(key, ("not_tenants", "label_signals")))
                 continue
-            file.keys(table, _CATEGORY_KEYS, key)
-            self._categories[key] = Category(
-                key, *(file.text(table, name, key) for name in _CATEGORY_KEYS)
-            )
+            file.keys(table, (*_CATEGORY_KEYS, "personal"), key)
+            personal = table.get("personal", False)
+            if not isinstance(personal, bool):
+                file.say(f"{key}.personal", "must be true or false")
+            name, description = (file.text(table, name, key) for name in _CATEGORY_KEYS)
+            self._categories[key] = Category(key, name, description, personal is True)
 
     def _read_labels(self, file: RuleFile, table: object) -> None:
         if not isinstance(table, dict):

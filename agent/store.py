@@ -286,10 +286,17 @@ class Store:
     def _write(self, draft: Path, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
         """Write a database that is complete on disk when this returns."""
         quoted = str(draft).replace("'", "''")
-        run(self.con, f"ATTACH '{quoted}' AS findings")
+        # Freed blocks of a database keep what was in them, so what derive took back is not copied.
+        run(self.con, f"ATTACH '{quoted}.full' AS findings")
         try:
+            Path(f"{draft}.full").chmod(0o600)
             derive(self.con)
-            run(self.con, "CHECKPOINT findings")
+            run(self.con, f"ATTACH '{quoted}' AS published")
+            try:
+                run(self.con, "COPY FROM DATABASE findings TO published")
+                run(self.con, "CHECKPOINT published")
+            finally:
+                run(self.con, "DETACH published")
         finally:
             run(self.con, "DETACH findings")
         with draft.open("rb") as file:

@@ -107,18 +107,21 @@ def publish(
     con: duckdb.DuckDBPyConnection,
     ranking: Ranking,
     place: Callable[[str], tuple[str, str, str]],
+    k: int,
 ) -> None:
     """Fill ``findings.unknown_queue`` from ``unknown_usage``.
 
     ``place`` gives the domain, the kind (``machine``, ``api``, ``site``, ``tenant``) and the label
-    of a host as it is counted; ``ranking`` knows the kinds ``sign_in`` and ``app`` besides. Writes
-    only to ``findings``, after ``agent.adoption`` has filled the rest.
+    of a host as it is counted; ``ranking`` knows the kinds ``sign_in`` and ``app`` besides. People
+    are told in steps of ``k``, and domains of fewer not at all. Writes only to ``findings``, after
+    ``agent.adoption`` has filled the rest.
     """
     # The long tail of what one person asked for once is most of the names and none of the news.
     hosts = con.execute(
         "SELECT host FROM findings.hosts_unknown WHERE NOT on_premises AND app IS NULL"
-        " GROUP BY host HAVING sum(people) >= ? ORDER BY sum(people) DESC, host LIMIT ?",
-        [_A_PAIR, _MOST_HOSTS],
+        " GROUP BY host HAVING coalesce(sum(people), $most) >= $pair"
+        " ORDER BY sum(people) DESC NULLS LAST, host LIMIT $most",
+        {"pair": _A_PAIR, "most": _MOST_HOSTS},
     ).fetchall()
     placed = [(host, *_kinds(ranking, place(host))) for (host,) in hosts]
     names = ("host", "domain", "kind", "label")
@@ -135,16 +138,25 @@ def publish(
     found = con.execute("SELECT * FROM unknown_domain")
     columns = [column[0] for column in found.description or ()]
     judged = [
-        _judged(ranking, dict(zip(columns, row, strict=True)), everybody)
+        _judged(ranking, dict(zip(columns, row, strict=True)), everybody, k)
         for row in found.fetchall()
     ]
-    with sql.lent(con, {"given_queue": pa.Table.from_pylist(judged, _QUEUE)}):
+    queue = pa.Table.from_pylist(judged, _QUEUE)
+    with sql.lent(con, {"given_domain": table, "given_queue": queue}):
+        # Traffic is the sum of what the hosts tell: what they do not must not come back from it.
         con.execute(
             "INSERT INTO findings.unknown_queue"
-            " SELECT domain, points, why, hosts, people, coalesce(departments, []), requests,"
-            " blocked, bytes_out, bytes_in, weeks, first_seen, last_seen"
-            " FROM given_queue JOIN unknown_domain USING (domain)"
-            " ORDER BY points DESC, people DESC, domain"
+            " WITH told AS (SELECT domain, sum(requests) AS requests, sum(blocked) AS blocked,"
+            " sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in"
+            " FROM findings.hosts_unknown JOIN given_domain USING (host) GROUP BY domain)"
+            " SELECT domain, points, why, hosts, people - people % $k, coalesce(departments, []),"
+            " told.requests, told.blocked, told.bytes_out, told.bytes_in, weeks,"
+            " CASE WHEN $k = 1 THEN first_seen ELSE date_trunc('week', first_seen) END,"
+            " CASE WHEN $k = 1 THEN last_seen ELSE date_trunc('week', last_seen) END"
+            " FROM given_queue JOIN unknown_domain USING (domain) JOIN told USING (domain)"
+            " WHERE people >= $k"
+            " ORDER BY points DESC, people DESC, domain",
+            {"k": k},
         )
     con.execute("DROP TABLE temp.unknown_domain")
     con.execute("DROP MACRO temp.sketched")
@@ -155,8 +167,8 @@ def _kinds(ranking: Ranking, placed: tuple[str, str, str]) -> tuple[str, str, st
     return domain, ranking.kind(label) or kind, label
 
 
-def _judged(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> dict[str, Any]:
-    signs = list(_signs(ranking, row, everybody))
+def _judged(ranking: Ranking, row: Mapping[str, Any], everybody: int, k: int) -> dict[str, Any]:
+    signs = list(_signs(ranking, row, everybody, k))
     return {
         "domain": row["domain"],
         "points": round(sum(points for points, _ in signs)),
@@ -165,13 +177,15 @@ def _judged(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> dict[st
     }
 
 
-def _signs(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> Iterator[tuple[float, str]]:
+def _signs(
+    ranking: Ranking, row: Mapping[str, Any], everybody: int, k: int
+) -> Iterator[tuple[float, str]]:
     """Yield what speaks for and against a domain, each with its points, the weightiest first."""
     points, limits = ranking.points, ranking.limits
     for sign, said in (("sign_in", "people sign in at"), ("app", "an application at")):
         if row[sign]:
             yield points[sign], f"{said} {', '.join(row[sign][:_A_FEW])}"
-    yield from _crowd(ranking, row, everybody)
+    yield from _crowd(ranking, row, everybody, k)
     tenants = row["tenants"] or ()
     if len(tenants) >= limits["tenants"]:
         shown = ", ".join(tenants[:_A_FEW])
@@ -190,11 +204,13 @@ def _signs(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> Iterator
         yield points["infrastructure"], "but its name says that it delivers for others"
 
 
-def _crowd(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> Iterator[tuple[float, str]]:
+def _crowd(
+    ranking: Ranking, row: Mapping[str, Any], everybody: int, k: int
+) -> Iterator[tuple[float, str]]:
     points, limits, people = ranking.points, ranking.limits, row["people"]
     doublings = min(points["doublings"], max(people, 1).bit_length() - 1)
     places = row["departments"] or []
-    crowd = f"about {people} {'person' if people == 1 else 'people'}"
+    crowd = f"{_told(people, k)} people"
     if everybody and people >= limits["everybody"] * everybody and people > _ENOUGH:
         yield points["doubling"] * doublings + points["everybody"], f"but nearly everybody: {crowd}"
     elif people >= _ENOUGH and places and row["most"] >= limits["one_department"] * people:
@@ -206,6 +222,13 @@ def _crowd(ranking: Ranking, row: Mapping[str, Any], everybody: int) -> Iterator
         yield points["doubling"] * doublings + several, crowd + where
     now, before = row["people_now"], row["people_before"]
     if now >= max(_ENOUGH, limits["growth"] * before) and now > before:
-        yield points["growth"], f"from {before} to {now} people in four weeks"
+        yield points["growth"], f"from {_told(before, k)} to {_told(now, k)} people in four weeks"
     if row["weeks"] >= limits["steady"]:
         yield points["steady"], f"seen in {row['weeks']} weeks"
+
+
+def _told(people: int, k: int) -> str:
+    """Say a count of people in steps of ``k``."""
+    if people == 0 or k == 1:
+        return f"about {people}" if people else "none"
+    return f"fewer than {k}" if people < k else f"{people - people % k} or more"

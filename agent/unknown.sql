@@ -34,8 +34,10 @@ people AS (
         CAST(max(round(people)) FILTER (department <> '(unknown)') AS INTEGER) AS most,
         CAST(sum(round(people_now)) AS INTEGER) AS people_now,
         CAST(sum(round(people_before)) AS INTEGER) AS people_before,
-        list(department ORDER BY people DESC, department)
-            FILTER (department <> '(unknown)') AS departments
+        list(department ORDER BY people DESC, department) FILTER (
+            department <> '(unknown)'
+            AND department IN (SELECT department FROM findings.hosts_unknown)
+        ) AS departments
     FROM crowd
     GROUP BY domain
 ),

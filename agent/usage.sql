@@ -157,6 +157,7 @@ SELECT
     coalesce(inside.dept, outside.dept) AS dept,
     CASE WHEN inside.actor_id IS NULL THEN outside.counted ELSE inside.counted END AS who,
     outside.who AS actor,
+    inside.unit IS DISTINCT FROM 'shared' AS personal,
     used.requests,
     used.blocked,
     used.bytes_out,
@@ -172,36 +173,55 @@ CREATE OR REPLACE TEMP VIEW placed_usage AS
 SELECT placed_host.*, purpose_no, app_no FROM placed_host JOIN purpose USING (app, signal, evidence);
 
 -- By person first, then by department: half the time of counting distinct people in one go.
-INSERT INTO findings.usage_daily
+CREATE OR REPLACE TEMP TABLE day_cell AS
 WITH person_day AS (
     SELECT
         day,
         purpose_no,
         dept,
         who,
+        bool_or(personal) AS personal,
         CAST(sum(requests) AS BIGINT) AS requests,
         CAST(sum(blocked) AS BIGINT) AS blocked,
         CAST(sum(bytes_out) AS BIGINT) AS bytes_out,
         CAST(sum(bytes_in) AS BIGINT) AS bytes_in
     FROM placed_usage
     GROUP BY ALL
-),
-counted AS (
-    SELECT
-        day,
-        purpose_no,
-        dept,
-        count(who) AS people,
-        sum(requests) AS requests,
-        sum(blocked) AS blocked,
-        sum(bytes_out) AS bytes_out,
-        sum(bytes_in) AS bytes_in
-    FROM person_day
-    GROUP BY ALL
 )
-SELECT day, app, department, signal, evidence, people, requests, blocked, bytes_out, bytes_in
-FROM counted JOIN purpose USING (purpose_no) JOIN department_no USING (dept)
-ORDER BY day, purpose_no, dept;
+SELECT
+    day,
+    purpose_no,
+    dept,
+    count(who) AS people,
+    bool_or(personal) AS personal,
+    sum(requests) AS requests,
+    sum(blocked) AS blocked,
+    sum(bytes_out) AS bytes_out,
+    sum(bytes_in) AS bytes_in
+FROM person_day
+GROUP BY ALL;
+
+-- Days are told only of weeks of which every day has k people or more, else the week less the others
+-- would tell. What only shared addresses asked for is nobody's.
+CREATE OR REPLACE TEMP TABLE traffic_group AS
+SELECT
+    monday(day) AS week, app_no, evidence, dept,
+    bool_or(personal) AS personal,
+    bool_and(people >= getvariable('k') OR NOT personal) OR getvariable('k') = 1 AS daily
+FROM day_cell JOIN purpose USING (purpose_no)
+GROUP BY ALL;
+
+INSERT INTO findings.usage_daily
+SELECT
+    day, app, department, signal, purpose.evidence, people, requests, blocked, bytes_out, bytes_in
+FROM day_cell
+JOIN purpose USING (purpose_no)
+JOIN department_no USING (dept)
+JOIN traffic_group AS part
+    ON part.week = monday(day) AND part.app_no = purpose.app_no
+    AND part.evidence = purpose.evidence AND part.dept = day_cell.dept
+WHERE daily
+ORDER BY day, purpose_no, day_cell.dept;
 
 -- The one table with a row for each person: days has a bit for each day of use that got through.
 CREATE OR REPLACE TEMP TABLE person_week AS
@@ -294,7 +314,8 @@ SEMI JOIN inside
     ON inside.who = missing.who AND inside.dept = missing.dept
     AND valid_from < missing.week + 7 AND valid_to > missing.week;
 
--- Coverage: the weeks of every department, with a running number for those that are visible.
+-- Coverage: the weeks of every department, with a running number for those that are visible. Of
+-- fewer than k people nothing is told, and with a headcount beside it this flag would tell of them.
 CREATE OR REPLACE TEMP TABLE department_week AS
 WITH calendar AS (
     SELECT CAST(unnest(generate_series(monday(first_day), last_day, INTERVAL 7 DAY)) AS DATE) AS week
@@ -320,7 +341,8 @@ counted AS (
         coalesce(sighted.people, 0) AS covered,
         nullif(CAST(coalesce(listed.people, by_subnet.people) AS INTEGER), 0) AS headcount,
         fraction(covered, headcount) AS coverage,
-        covered > 0 AND coalesce(coverage, fraction(covered, covered + coalesce(out_of_sight, 0)))
+        covered >= getvariable('k')
+            AND coalesce(coverage, fraction(covered, covered + coalesce(out_of_sight, 0)))
             >= getvariable('coverage_floor') AS visible
     FROM calendar
     CROSS JOIN basis
@@ -356,7 +378,13 @@ SELECT
     coalesce(sum(requests) FILTER (WHERE unit = 'shared'), 0) AS shared,
     sum(unnamed) AS unnamed,
     sum(tunnels) AS tunnels,
-    sum(bare) AS bare
+    sum(bare) AS bare,
+    -- How many stand behind each of these, for small_groups.sql; a shared address is nobody.
+    count(*) FILTER (WHERE unit <> 'shared') AS apart,
+    count(*) FILTER (WHERE unit <> 'shared' AND (unit <> basis OR NOT known)) AS unplaced,
+    count(*) FILTER (WHERE unit <> 'shared' AND unnamed > 0) AS nameless,
+    count(*) FILTER (WHERE unit <> 'shared' AND tunnels > 0) AS tunnelling,
+    count(*) FILTER (WHERE unit <> 'shared' AND bare > 0) AS nowhere
 FROM seen JOIN basis USING (dept)
 GROUP BY ALL;
 
@@ -433,14 +461,16 @@ SELECT valid_from, 'many ' || why, count(*), sum(hours) FROM crowd WHERE why <> 
 ORDER BY ALL;
 
 INSERT INTO findings.departments
-WITH dotted AS (
-    SELECT person_also.department, list(DISTINCT own.department ORDER BY own.department) AS dotted
+WITH lent AS (
+    SELECT person_also.department, own.department AS own
     FROM person_also JOIN person_department AS own USING (person_id)
     CROSS JOIN (SELECT monday(last_day) AS week FROM span)
     WHERE person_also.valid_from < week + 7 AND person_also.valid_to > week
         AND own.valid_from < week + 7 AND own.valid_to > week
-    GROUP BY person_also.department
-)
+    GROUP BY ALL
+    HAVING count(DISTINCT person_id) >= getvariable('k')
+),
+dotted AS (SELECT department, list(own ORDER BY own) AS dotted FROM lent GROUP BY department)
 SELECT department, headcount, basis, first_day, last_day, parent, dotted
 FROM basis
 LEFT JOIN (SELECT dept, headcount FROM department_week QUALIFY week = max(week) OVER ())
@@ -487,10 +517,10 @@ INSERT INTO findings.apps
 SELECT
     app, coalesce(name, app), vendor, category, categories, audience, homepage,
     coalesce(on_premises, false),
-    min(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
-    max(day) FILTER (WHERE evidence = 'use' AND usage_daily.requests > blocked),
-    sum(usage_daily.requests)
-FROM findings.usage_daily LEFT JOIN given_app USING (app)
+    min(day) FILTER (WHERE evidence = 'use' AND day_cell.requests > blocked),
+    max(day) FILTER (WHERE evidence = 'use' AND day_cell.requests > blocked),
+    sum(day_cell.requests)
+FROM day_cell JOIN purpose USING (purpose_no) LEFT JOIN given_app USING (app)
 GROUP BY ALL
 ORDER BY ALL;
 

@@ -6,7 +6,7 @@ HTML is ever built from data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import groupby
@@ -46,6 +46,8 @@ def label(row: Mapping[str, Any]) -> str:
     '■ 64'
     """
     mark = text.MARKS.get(row["stage"], "")
+    if not mark and row.get("active_people", 0) is None:
+        return text.few()
     if row["stage"] == "abandoned":
         return mark
     figure = round((row["share"] or 0) * 100)
@@ -279,10 +281,10 @@ def ledger_strip(ledger: Rows, paint: Palette) -> Picture:
     for (source, day), rows in groupby(lines, itemgetter("source", "day")):
         own = list(rows)
         what = _counted(own)
-        seen = sum(row[what] for row in own)
-        expected = sum(row[f"expected_{what}"] or row[what] for row in own)
+        seen = sum(row[what] or 0 for row in own)
+        expected = sum(row[f"expected_{what}"] or row[what] or 0 for row in own)
         style: Option = {"color": paint.line}
-        if not any(row["requests"] for row in own):
+        if _is_silent(own):
             silent.add(source)
             style = _unseen_style(paint)
         elif expected:
@@ -309,14 +311,27 @@ def _counted(own: Rows) -> str:
     return "people" if told else "clients"
 
 
+def _is_silent(own: Rows) -> bool:
+    """Tell whether no row has a request; requests of a few people are not told, but are there."""
+    return all(row["requests"] == 0 for row in own)
+
+
+def _told(counts: Iterable[int | None]) -> int | None:
+    """Add up the counts that are told; None where there are only others, and zeros."""
+    known = list(counts)
+    total = sum(count or 0 for count in known)
+    return total if total or None not in known else None
+
+
 def _ledger_words(source: str, day: date, own: Rows) -> str:
     what = _counted(own)
     expected = sum(row[f"expected_{what}"] or 0 for row in own)
     when = f"{text.safe(source)} on {text.day(day)}"
-    if not any(row["requests"] for row in own):
-        return f"{when}: silent, {text.people(expected)} {what} expected."
+    if _is_silent(own):
+        due = f", {text.people(expected)} {what} expected" if expected else ""
+        return f"{when}: silent{due}."
     of = f" of {text.people(expected)} expected" if expected else ""
-    said = f"{when}: {text.people(sum(row[what] for row in own))}{of} {what}"
+    said = f"{when}: {text.people(_told(row[what] for row in own))}{of} {what}"
     return f"{said}." if what == "people" else f"{said}, nobody told apart."
 
 

@@ -36,7 +36,7 @@ COVERAGE = Table(
         Column("department", "Department"),
         Column("week", "Week of", "day"),
         Column("covered_people", "Covered people", "people"),
-        Column("headcount", "Headcount", "people"),
+        Column("headcount", "Headcount", "number"),
         Column("coverage", "Coverage", "share"),
         Column("basis", "Counted by"),
     ),

@@ -290,6 +290,7 @@ def traffic(store: Store, app: str, week: date) -> None:
     with st.grid(3, min_column_width=130, gap="xsmall"):
         for kind in ("use", "machine", "embedded"):
             st.metric(f"Requests, {kind}", text.number(rows.get(kind, none)["requests"]))
+    st.caption(f"Traffic of groups of {text.few()} people is not counted.")
     st.text(
         f"Sent out by use: {text.size(use['bytes_out'])}. Received: {text.size(use['bytes_in'])}. "
         f"Blocked: {text.some(use['blocked'] or 0, 'request')}."
@@ -350,7 +351,7 @@ def department_strip(rows: Rows, week: date) -> None:
 
 def _only_here(row: Mapping[str, Any]) -> bool:
     """Tell whether an app is in use here and nowhere else."""
-    return bool(row["active_people"]) and not row["also"]
+    return row["active_people"] != 0 and not row["also"]
 
 
 def department_table(store: Store, rows: Rows) -> None:

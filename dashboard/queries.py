@@ -1,5 +1,8 @@
 """Asks the findings: all SQL of the dashboard, one function per question.
 
+People, shares and traffic of groups too small to be told of are NULL in the findings; nothing
+here or behind it knows them.
+
 What nobody could place in a department stands there as ``(unknown)``: it counts as traffic, never
 as a department and never as people.
 
@@ -92,9 +95,9 @@ def summary(store: Store, week: date) -> dict[str, Any]:
                AND department <> '(unknown)' GROUP BY app)
            SELECT
              (SELECT count(*) FROM f.adoption_company
-              WHERE week = $week AND active_people > 0) AS in_use,
+              WHERE week = $week AND departments_active > 0) AS in_use,
              (SELECT count(*) FROM f.adoption_company
-              WHERE week = $week - INTERVAL 28 DAY AND active_people > 0) AS in_use_before,
+              WHERE week = $week - INTERVAL 28 DAY AND departments_active > 0) AS in_use_before,
              (SELECT count(*) FROM f.coverage_weekly
               WHERE week = $week - INTERVAL 28 DAY) > 0 AS has_before,
              (SELECT count(*) FROM firsts
@@ -103,7 +106,7 @@ def summary(store: Store, week: date) -> dict[str, Any]:
              (SELECT count(*) FROM placed) AS departments,
              (SELECT count(*) FROM placed WHERE visible) AS visible,
              (SELECT sum(covered_people) / nullif(sum(headcount), 0) FROM placed
-              WHERE headcount IS NOT NULL) AS seen""",
+              WHERE headcount IS NOT NULL AND covered_people IS NOT NULL) AS seen""",
         week=week,
     )[0]
 
@@ -130,7 +133,7 @@ def adoption(store: Store, week: date) -> Rows:
         """SELECT a.*, c.basis, c.visible AS lit FROM f.adoption_weekly a
            LEFT JOIN f.coverage_weekly c USING (week, department)
            WHERE week = $week AND department <> '(unknown)'
-             AND (a.active_people > 0 OR a.stage <> 'none')""",
+             AND (a.active_people IS DISTINCT FROM 0 OR a.stage <> 'none')""",
         week=week,
     )
 
@@ -143,7 +146,7 @@ def reach(store: Store, week: date) -> Rows:
         """SELECT r.*, a.name, a.category, coalesce(c.name, a.category) AS filed
            FROM f.adoption_company r JOIN f.apps a USING (app)
            LEFT JOIN f.categories c ON c.category = a.category
-           WHERE week = $week AND (r.active_people > 0 OR r.regular_people > 0)
+           WHERE week = $week AND (r.departments_active > 0 OR r.regular_people > 0)
            ORDER BY regular_people DESC, departments_active DESC, active_people DESC, a.name""",
         week=week,
     )
@@ -262,7 +265,7 @@ def alternatives(store: Store, app: str, week: date) -> Rows:
         store,
         """SELECT b.app, b.name, coalesce(c.name, b.category) AS filed,
              CASE WHEN b.on_premises THEN 'on premises' ELSE 'SaaS' END AS housed,
-             coalesce(r.regular_people, 0) AS regular_people,
+             CASE WHEN r.app IS NULL THEN 0 ELSE r.regular_people END AS regular_people,
              coalesce(r.departments_active, 0) AS departments_active,
              (SELECT sum(people)::BIGINT FROM f.app_overlap o
               WHERE o.app_a = least(a.app, b.app) AND o.app_b = greatest(a.app, b.app)) AS both
@@ -286,7 +289,7 @@ def department_apps(store: Store, department: str, week: date) -> Rows:
              SELECT app, list(department ORDER BY regular_people DESC) AS also
              FROM f.adoption_weekly
              WHERE week = $week AND department <> $department AND department <> '(unknown)'
-               AND active_people > 0
+               AND active_people IS DISTINCT FROM 0
              GROUP BY app),
            past AS (
              SELECT app, list(100 * share ORDER BY week)
@@ -301,7 +304,7 @@ def department_apps(store: Store, department: str, week: date) -> Rows:
            LEFT JOIN f.categories k ON k.category = n.category
            LEFT JOIN past USING (app) LEFT JOIN others USING (app)
            WHERE week = $week AND department = $department
-             AND (a.active_people > 0 OR a.stage <> 'none')
+             AND (a.active_people IS DISTINCT FROM 0 OR a.stage <> 'none')
            ORDER BY array_position(['division', 'workgroup', 'stalled', 'trial',
                'abandoned', 'not visible', 'none'], stage),
              a.regular_people DESC, a.active_people DESC, n.name""",
@@ -316,7 +319,7 @@ def unknown_hosts(store: Store) -> Rows:
     return rows(
         store,
         """SELECT host,
-             coalesce(sum(people) FILTER (department <> '(unknown)'), 0)::BIGINT AS people,
+             (sum(people) FILTER (department <> '(unknown)'))::BIGINT AS people,
              count(*) FILTER (department <> '(unknown)') AS reach,
              coalesce(list(department ORDER BY people DESC)
                FILTER (department <> '(unknown)'), []) AS departments,
@@ -415,7 +418,8 @@ def hidden(store: Store, week: date) -> Rows:
              WHERE day >= $week - INTERVAL 21 DAY AND day < $week + INTERVAL 7 DAY
              GROUP BY ALL)
            SELECT kind, operator, sum(requests)::BIGINT AS requests,
-             coalesce(sum(people) FILTER (department <> '(unknown)'), 0)::BIGINT AS people,
+             CASE WHEN bool_and(department = '(unknown)') THEN 0
+               ELSE (sum(people) FILTER (department <> '(unknown)'))::BIGINT END AS people,
              coalesce(list(department ORDER BY people DESC)
                FILTER (department <> '(unknown)'), []) AS departments
            FROM by_department GROUP BY kind, operator ORDER BY people DESC, operator""",
@@ -432,7 +436,8 @@ def placed(store: Store, week: date) -> dict[str, Any]:
              sum(unresolved_requests)::BIGINT AS unresolved, sum(shared_requests)::BIGINT AS shared,
              sum(bare_requests)::BIGINT AS bare
            FROM f.coverage_daily
-           WHERE day >= $week AND day < $week + INTERVAL 7 DAY""",
+           WHERE day >= $week AND day < $week + INTERVAL 7 DAY
+             AND unresolved_requests IS NOT NULL""",
         week=week,
     )[0]
 

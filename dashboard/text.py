@@ -82,18 +82,27 @@ def csv_cell(value: object) -> object:
     return made
 
 
-def shown(people: float | None) -> int | None:
-    """Return a count of people as it may be shown; the one place to suppress small groups."""
-    return None if people is None else int(people)
+_smallest = 5
+
+
+def told_from(k: int) -> None:
+    """Set from how many people on a count is published; smaller ones come as None."""
+    global _smallest  # noqa: PLW0603 - one store a server, and every sentence says it
+    _smallest = k
+
+
+def few() -> str:
+    """Say a count that is too small to be published."""
+    return f"< {_smallest}"
 
 
 def people(count: float | None) -> str:
-    """Say a count of people.
+    """Say a count of people; None is not published, for its group or its department is too small.
 
-    >>> people(1204)
-    '1\u2009204'
+    >>> people(1204), people(None)
+    ('1\u2009204', 'too few to tell')
     """
-    return number(shown(count))
+    return "too few to tell" if count is None else number(count)
 
 
 def number(value: float | None) -> str:
@@ -216,7 +225,11 @@ def change(row: Mapping[str, Any], bold: str = "") -> str:
     first, when = ago(row["first_week"], row["week"], "before"), f"the week of {day(row['week'])}"
     match row["kind"]:
         case "new":
-            who = some(row["people"] or 0, "person", "people")
+            who = (
+                f"{few()} people"
+                if row["people"] is None
+                else some(row["people"], "person", "people")
+            )
             return f"{app} is new{where}: {who}, since the week of {day(row['first_week'])}."
         case "abandoned":
             return f"{app} was abandoned{where} in {when}: {counted}, {first}."
@@ -230,7 +243,11 @@ def change(row: Mapping[str, Any], bold: str = "") -> str:
 
 def company(app: str, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
     """Tell how far an app has spread in the company, from a row of ``adoption_company``."""
-    counted = f"{people(row['regular_people'])} of {people(row['covered_people'])} covered people"
+    counted = (
+        "too few people to tell"
+        if row["regular_people"] is None
+        else f"{people(row['regular_people'])} of {people(row['covered_people'])} covered people"
+    )
     state = "company-wide" if row["company_wide"] else "not company-wide"
     first = min((past["first_week"] for past in history if past["first_week"]), default=None)
     tip = row["tipping_point"]

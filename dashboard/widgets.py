@@ -80,6 +80,8 @@ def open_store(question: str = "") -> Store:
     """
     folder = str(st.secrets["store"])
     store = findings.find(folder)
+    if store is not None:
+        text.told_from(int(queries.meta(store).get("k") or 5))
     ready = store is not None and bool(queries.weeks(store))
     if question and not ready:
         st.title(question, anchor=False)
@@ -242,7 +244,7 @@ class Column:
 _SAID: dict[str, Callable[[Any], object]] = {
     "text": text.cell,
     "stage": text.stage,
-    "people": text.shown,
+    "people": lambda value: value,
     "number": lambda value: None if value is None else round(value),
     "share": lambda value: None if value is None else round(100 * value),
     "day": lambda value: value,
@@ -313,6 +315,8 @@ def table(
         chosen = cast("Any", state).selection.rows
         if st.session_state.pop(flag, False) and chosen:
             go(opens(rows[chosen[0]]))
+    if any(row[one.key] is None for one in how.columns if one.kind == "people" for row in rows):
+        st.caption("–: too few people to tell.")
     download(rows, how)
 
 
@@ -338,7 +342,10 @@ def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> b
     kept = [one for one in columns if one.kind != "line"]
     writer.writerow([one.title for one in kept])
     for row in rows:
-        plain = (text.shown(row[one.key]) if one.kind == "people" else row[one.key] for one in kept)
+        plain = (
+            "too few" if one.kind == "people" and row[one.key] is None else row[one.key]
+            for one in kept
+        )
         writer.writerow([text.csv_cell(value) for value in plain])
     return file.getvalue().encode("utf-8-sig")
 

@@ -6,12 +6,14 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.servers import find_program
@@ -119,6 +121,38 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert (folder / "findings.duckdb").exists()
 
     return _once(tmp_path_factory, "empty-store", scan)
+
+
+def counted(store: Path, k: int = 1) -> Path:
+    """Publish a copy of a store as if no group were too small; return its folder.
+
+    For tests of what is counted with few people, which nobody else may see.
+    """
+    from contextlib import closing
+
+    from agent import adoption, capture, rulebook, unknown
+    from agent.store import Store
+
+    folder = store.with_name(f"{store.name}-counted-{k}")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(store, folder)
+    rules = rulebook.load_rules()
+
+    def derive(con: duckdb.DuckDBPyConnection) -> None:
+        adoption.derive(
+            con,
+            rules.thresholds,
+            k=k,
+            meta={},
+            apps=rules.catalogue.apps.values(),
+            categories=rules.catalogue.categories.values(),
+            endpoints=capture.endpoints(),
+        )
+        unknown.publish(con, rules.ranking, rules.catalogue.place, k)
+
+    with closing(Store(folder)) as kept:
+        kept.publish(derive)
+    return folder
 
 
 def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:

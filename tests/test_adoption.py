@@ -139,7 +139,9 @@ class Company:
                     seen | {"host_id": host, "blocked": blocked, "bytes_out": 100, "bytes_in": None}
                 )
 
-    def findings(self, thresholds: Thresholds | None = None) -> duckdb.DuckDBPyConnection:
+    def findings(
+        self, thresholds: Thresholds | None = None, k: int = 1
+    ) -> duckdb.DuckDBPyConnection:
         con = empty_star()
         end = self.last_day or day(self.weeks - 1, 6)
         hosts = [
@@ -165,7 +167,7 @@ class Company:
         fill(con, "subnet", self.subnets)
         fill(con, "usage", self.usage)
         fill(con, "presence", self.presence)
-        publish(con, thresholds)
+        publish(con, thresholds, k)
         return con
 
 
@@ -200,12 +202,15 @@ def fill(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[str, An
         con.unregister("incoming")
 
 
-def publish(con: duckdb.DuckDBPyConnection, thresholds: Thresholds | None = None) -> None:
+def publish(
+    con: duckdb.DuckDBPyConnection, thresholds: Thresholds | None = None, k: int = 1
+) -> None:
     shelves = [Shelf(name, name.title(), "What is on it.") for name in ("chat", "communities")]
     derive(
         con,
         thresholds or load_thresholds(),
-        meta={"published_at": "2026-01-05T06:00:00+00:00", "k": "5"},
+        k=k,
+        meta={"published_at": "2026-01-05T06:00:00+00:00"},
         apps=APPS,
         categories=shelves,
         format_kinds={"bind_querylog": "dns"},
@@ -295,7 +300,7 @@ def test_the_last_week_counts_only_when_its_sunday_was_seen() -> None:
     assert one(con, "SELECT max(week) FROM findings.usage_weekly") == (day(5),)
     meta = dict(con.execute("SELECT key, value FROM findings.meta").fetchall())
     assert (meta["first_day"], meta["last_day"]) == (str(day(0)), str(day(5, 5)))
-    assert (meta["last_week"], meta["coverage_floor"], meta["k"]) == (str(day(4)), "0.5", "5")
+    assert (meta["last_week"], meta["coverage_floor"], meta["k"]) == (str(day(4)), "0.5", "1")
 
 
 # --- who counts
@@ -725,7 +730,7 @@ def test_contacts_with_what_hides_names_are_counted_with_their_people() -> None:
         for host, bits in unknown
     ])  # fmt: skip
     derive(
-        con, load_thresholds(), meta={}, apps=APPS, categories=(),
+        con, load_thresholds(), k=1, meta={}, apps=APPS, categories=(),
         endpoints=load_resolvers().endpoints,
     )  # fmt: skip
     assert con.execute("SELECT * EXCLUDE day FROM findings.hidden_daily").fetchall() == [

@@ -24,7 +24,12 @@ COMMANDS = [
     *("scan", "parse", "lint", "capture", "explain", "reclassify"),
     *("doctor", "formats", "check", "dashboard", "demo"),
 ]
-GROUPS = {"format": ["draft"], "people": ["check", "resolve"], "catalogue": ["add", "unknown"]}
+GROUPS = {
+    "format": ["draft"],
+    "people": ["check", "resolve"],
+    "privacy": ["report", "forget", "destroy-key"],
+    "catalogue": ["add", "unknown"],
+}
 """Commands that have commands of their own."""
 READING = ["scan", "parse", "lint", "explain", "reclassify", "formats", "check"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

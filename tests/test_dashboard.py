@@ -407,6 +407,7 @@ def test_the_ledger_is_drawn_with_its_silence() -> None:
         {**row, "day": date(2026, 10, 6), "people": 0, "requests": 0},
         {**row, "day": date(2026, 10, 5), "source": "<b>", "expected_people": None},
         {**row, "day": date(2026, 10, 5), **nobody},
+        {**row, "day": date(2026, 10, 7), "people": None, "requests": None},
     ]
     picture = charts.ledger_strip(days, DAY)
     told = {mark["name"]: mark["itemStyle"] for mark in picture.option["series"][0]["data"]}
@@ -415,6 +416,7 @@ def test_the_ledger_is_drawn_with_its_silence() -> None:
         "dns on 6 Oct 2026: silent, 8 people expected.",
         "<b> on 5 Oct 2026: 6 people.",
         "traffic on 5 Oct 2026: 7 of 9 expected clients, nobody told apart.",
+        "dns on 7 Oct 2026: too few to tell of 8 expected people.",
     }
     assert "decal" in told["dns on 6 Oct 2026: silent, 8 people expected."]
     assert "decal" not in told["dns on 5 Oct 2026: 6 of 8 expected people."]
@@ -484,9 +486,9 @@ def test_settings_are_hardened() -> None:
     assert "unsafe-eval" not in HEADERS["Content-Security-Policy"].replace("wasm-unsafe-eval", "")
 
 
-def test_people_are_formatted_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suppressing small groups in ``text.shown`` reaches sentences, tables and files."""
-    monkeypatch.setattr(text, "shown", lambda count: None if count and count < 5 else count)
-    assert text.people(3) == "–"
-    made = widgets.csv_bytes([{"people": 3}], (Column("people", "People", "people"),))
-    assert made.decode("utf-8-sig").splitlines()[1] == '""'
+def test_small_groups_are_said_as_such() -> None:
+    """What the findings do not tell is "fewer than k" in sentences, on the map and in files."""
+    assert text.people(None) == "too few to tell"
+    made = widgets.csv_bytes([{"people": None}], (Column("people", "People", "people"),))
+    assert made.decode("utf-8-sig").splitlines()[1] == "too few"
+    assert charts.label({"stage": "none", "share": None, "active_people": None}) == "< 5"

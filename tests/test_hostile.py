@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, counted
 
 HOSTILE = [
     "<script>alert(1)</script>.slack.com",
@@ -138,7 +138,7 @@ def test_a_flood_of_names_folds(tmp_path: Path, run: Run) -> None:
     lines = [line(number, f"{number * 7919:x}z{number:x}.t.example.net") for number in range(5000)]
     (tmp_path / "a.log").write_text("\n".join(lines) + "\n")
     run("scan", tmp_path / "a.log", "--store", tmp_path / "store")
-    with duckdb.connect(str(tmp_path / "store/findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(tmp_path / "store") / "findings.duckdb")) as con:
         found = con.execute("SELECT host, sum(requests) FROM hosts_unknown GROUP BY ALL").fetchall()
     assert sum(requests for _, requests in found) == 5000
     assert len(found) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from agent import adoption, rulebook
 from agent.store import Store
+from tests.conftest import counted
 
 Stages = dict[tuple[str, str, str], str]
 
@@ -24,8 +25,14 @@ def truth(demo_folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(demo_store: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(demo_store / "findings.duckdb"), read_only=True) as con:
+def found(
+    demo_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """What was counted: the findings of the same store as if no group were too small."""
+    store = tmp_path_factory.mktemp("oracle") / "store"
+    shutil.copytree(demo_store, store)
+    folder = counted(store)
+    with duckdb.connect(str(folder / "findings.duckdb"), read_only=True) as con:
         yield con
 
 
@@ -147,7 +154,7 @@ def test_losing_a_tenth_of_the_days_changes_few_stages(
     apps, categories = rules.catalogue.apps.values(), rules.catalogue.categories.values()
     store.publish(
         lambda con: adoption.derive(
-            con, rules.thresholds, meta={}, apps=apps, categories=categories
+            con, rules.thresholds, k=1, meta={}, apps=apps, categories=categories
         )
     )
     store.close()

@@ -148,7 +148,9 @@ def test_what_is_on_premises_is_compared_but_is_no_saas(run: Run, tmp_path: Path
     log = LOG.replace(b"miro.com", b"wiki.corp.example.com").replace(
         b"unknown.example.org", b"crm.corp.example.com"
     )
-    (tmp_path / "logs" / "access.log").write_bytes(log)
+    line = "1772438400.1 9 10.0.0.1 TCP_MISS/200 9 GET http://hr.corp.example.com/ n{} NONE/- -\n"
+    crowd = "".join(map(line.format, range(20))).encode()
+    (tmp_path / "logs" / "access.log").write_bytes(log + crowd)
     (tmp_path / "sundial.toml").write_text('internal = ["Corp.Example.com."]\n')
     wiki = ("wiki.corp.example.com", "--name", "Our wiki", "--category", "wiki_knowledge")
     run("catalogue", "add", *wiki, "--store", store)

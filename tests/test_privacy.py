@@ -105,8 +105,8 @@ def test_planted_canaries_are_not_found(name: str, run: Run, tmp_path: Path) -> 
     assert MAIL in seen
     assert CLIENT in seen
     done = run("scan", logs, "--store", tmp_path / "store", "--format", name)
-    with duckdb.connect(str(tmp_path / "store/findings.duckdb"), read_only=True) as con:
-        assert con.execute("SELECT sum(requests) FROM hosts").fetchall()[0][0] >= 4
+    with duckdb.connect(str(tmp_path / "store/work.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT sum(requests) FROM usage").fetchall()[0][0] >= 4
     assert list(search(tmp_path / "store", done.stderr, done.stdout)) == []
 
 
@@ -180,3 +180,144 @@ def test_only_the_owner_may_read_the_store(run: Run, tmp_path: Path) -> None:
     run("scan", tmp_path / "a.log", "--store", tmp_path / "store")
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "store").iterdir()}
     assert modes == {"findings.duckdb": 0o644, "pseudonym.key": 0o600, "work.duckdb": 0o600}
+
+
+PERSONAL = """[personal_messaging]
+name = "Personal messaging"
+description = "Private chat and calls between people."
+personal = true
+"""
+
+
+def _by_person(store: Path, app: str) -> int:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        sql = "SELECT count(*) FROM usage JOIN host USING (host_id) WHERE app = ?"
+        return int(con.execute(sql, [app]).fetchall()[0][0])
+
+
+def test_personal_categories_are_kept_by_department_only(run: Run, tmp_path: Path) -> None:
+    """From the first line on, and what was kept before they were marked too."""
+    logins = [f"user{number:02}" for number in range(20)]
+    people = "login,department\n" + "".join(f"{login},Sales\n" for login in logins)
+    (tmp_path / "people.csv").write_text(people)
+    line = "{at}.1 9 10.0.0.1 TCP_MISS/200 9 GET http://{host}/ {user} HIER_DIRECT/192.0.2.7 -\n"
+
+    def write(name: str, first: int) -> None:
+        (tmp_path / name).write_text("".join(
+            line.format(at=1772438400 + 60 * number + first, host=host, user=login)
+            for number, login in enumerate(logins)
+            for host in ("web.whatsapp.com", "app.slack.com")
+        ))  # fmt: skip
+
+    rules = tmp_path / "rules"
+    (rules / "apps").mkdir(parents=True)
+    (rules / "categories.toml").write_text(PERSONAL)
+    write("a.log", 0)
+    write("b.log", 86_400)
+    store, own = tmp_path / "store", ("--rules", rules)
+    staff = ("--people", tmp_path / "people.csv")
+    run("scan", tmp_path / "a.log", "--store", store, *staff)
+    assert _by_person(store, "whatsapp") == 20
+    run("reclassify", "--store", store, *own)
+    assert _by_person(store, "whatsapp") == 0
+    run("scan", tmp_path / "b.log", "--store", store, *own)
+    assert _by_person(store, "whatsapp") == 0
+    assert _by_person(store, "slack") == 40
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT department, app, people FROM hosts_unknown").fetchall()
+        stages = con.execute("SELECT DISTINCT app FROM usage_weekly").fetchall()
+    assert [row[:2] for row in found] == [("Sales", "whatsapp")]
+    assert found[0][2] in {10, 15, 20}, "an estimate, the same person under both days"
+    assert stages == [("slack",)]
+    alone = tmp_path / "alone"
+    run("scan", tmp_path / "b.log", "--store", alone, *own, *staff)
+    assert _by_person(alone, "whatsapp") == 0
+
+
+def _forgettable(run: Run, folder: Path) -> Path:
+    """A store of two people, one known by login and by mail, with a directory."""
+    (folder / "people.csv").write_text(
+        f"login,mail,department\n{LOGIN},{MAIL},Sales\nother,other@example.com,Sales\n"
+    )
+    lines = [LINES["squid_native"].replace("{user}", user) for user in (LOGIN, MAIL, "other")]
+    (folder / "a.log").write_text("\n".join(lines) + "\n")
+    store = folder / "store"
+    run("scan", folder / "a.log", "--store", store, "--people", folder / "people.csv")
+    return store
+
+
+def _held(store: Path) -> dict[str, int]:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        return {
+            table: con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            for table in ("usage", "presence", "sighting", "membership", "actor", "alias", "person")
+        }
+
+
+def test_forgetting_removes_one_person_and_nobody_else(run: Run, tmp_path: Path) -> None:
+    """Under every spelling; the others stay, and the login is not said again."""
+    store = _forgettable(run, tmp_path)
+    before = _held(store)
+    done = run("privacy", "forget", "--store", store, "--json", stdin=f"CORP\\{LOGIN.upper()}\n")
+    gone = done.rows[0]
+    assert _held(store) == {table: rows - int(str(gone[table])) for table, rows in before.items()}
+    assert (gone["usage"], gone["actor"], gone["person"]) == (2, 2, 1)
+    left = _held(store)
+    assert left["person"] == left["sighting"] == left["usage"] == 1
+    assert left["actor"] == 2, "the other one, and the address that all had"
+    assert list(search(store, done.stdout, done.stderr)) == []
+    assert (
+        "Nobody is known by it." in run("privacy", "forget", "--store", store, stdin=LOGIN).stderr
+    )
+    run("scan", tmp_path / "a.log", "--store", store)
+    assert _held(store)["usage"] == 1, "a file that was read is not read again"
+
+
+def test_forgetting_needs_a_name_and_a_store(run: Run, tmp_path: Path) -> None:
+    assert (
+        "holds no store"
+        in run("privacy", "forget", "--store", tmp_path, stdin="x", ok=False).stderr
+    )
+    assert (
+        "names nobody" in run("privacy", "forget", "--store", tmp_path, stdin="\n", ok=False).stderr
+    )
+
+
+def test_without_the_key_nobody_can_be_recognised(run: Run, tmp_path: Path) -> None:
+    """The very login no longer leads to its rows, and no second key is made under them."""
+    store = _forgettable(run, tmp_path)
+    key = (store / "pseudonym.key").read_bytes()
+    kept = run("privacy", "destroy-key", "--store", store, ok=False)
+    assert (kept.returncode, (store / "pseudonym.key").read_bytes()) == (1, key)
+    run("privacy", "destroy-key", "--store", store, "--for-good")
+    assert not (store / "pseudonym.key").exists()
+    assert all(key not in path.read_bytes() for path in store.rglob("*") if path.is_file())
+    for command in (("scan", tmp_path / "a.log"), ("privacy", "forget")):
+        refused = run(*command, "--store", store, stdin=LOGIN, ok=False)
+        assert refused.returncode == 1
+        assert "pseudonym.key: is lost" in refused.stderr
+    (store / "pseudonym.key").write_bytes(bytes(32))
+    (store / "pseudonym.key").chmod(0o600)
+    other = run("privacy", "forget", "--store", store, stdin=LOGIN, ok=False)
+    assert "was written under another pseudonym.key" in other.stderr
+    fresh = tmp_path / "fresh"
+    run("scan", tmp_path / "a.log", "--store", fresh)
+    assert (fresh / "pseudonym.key").read_bytes() != key
+
+
+def test_the_report_is_read_off_the_store(run: Run, tmp_path: Path) -> None:
+    """It follows what is held and configured, and names nobody."""
+    store = _forgettable(run, tmp_path)
+    said = run("privacy", "report", "--store", store)
+    assert "- `usage`: 3 rows by pseudonym." in said.stdout
+    assert "fewer than 5 people" in said.stdout
+    assert "`pseudonym.key` (mode 0600): its owner alone." in said.stdout
+    assert "`findings.duckdb` (mode 0644): others on this machine may read it." in said.stdout
+    assert list(search(store, said.stdout, said.stderr)) == []
+    (tmp_path / "sundial.toml").write_text("[privacy]\nk = 7\n")
+    run("scan", tmp_path / "a.log", "--store", store, "--config", tmp_path / "sundial.toml")
+    run("privacy", "forget", "--store", store, stdin=LOGIN)
+    row = run("privacy", "report", "--store", store, "--json").rows[0]
+    assert row["smallest_group"] == 7
+    assert row["kept_by_pseudonym"]["usage"] == 1  # type: ignore[index]
+    assert "holds no store" in run("privacy", "report", "--store", tmp_path, ok=False).stderr

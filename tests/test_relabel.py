@@ -13,7 +13,7 @@ from agent.relabel import Change
 from agent.rulebook import load_rules
 from agent.scan import reclassify, scan
 from agent.settings import Settings
-from tests.conftest import Run
+from tests.conftest import Run, counted
 from tests.test_scan import PEOPLE, SUBNETS, Facts, facts, squid
 
 ENTRY = """\
@@ -68,7 +68,7 @@ def test_what_no_rule_knows_any_more_is_unknown_with_its_people(
     own = rules_of(tmp_path / "own", id="slack", name="Slack", domains='"app.slack.com"')
     scan([tmp_path / "logs"], tmp_path / "store", company, load_rules())
     reclassify(tmp_path / "store", load_rules([own]))
-    with duckdb.connect(str(tmp_path / "store" / "findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(tmp_path / "store") / "findings.duckdb")) as con:
         rows = con.execute(
             "SELECT department, people, requests > 0 FROM hosts_unknown"
             " WHERE host = 'acme.slack.com' AND department <> '(unknown)' ORDER BY ALL"

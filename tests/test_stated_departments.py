@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, counted
 
 PEOPLE = "login,mail,department,from,to\nann,ann@example.com,Marketing,,\n"
 SUBNETS = "cidr,department,site,shared,people\n10.1.0.0/16,Plant,Berlin,no,20\n"
@@ -50,7 +50,7 @@ def scan(run: Run, folder: Path) -> None:
 
 
 def found(folder: Path) -> set[tuple[object, ...]]:
-    with duckdb.connect(str(folder / "store/findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(folder / "store") / "findings.duckdb")) as con:
         used = con.execute("SELECT day(day), department, requests FROM usage_daily").fetchall()
         return set(used)
 
@@ -71,7 +71,7 @@ def test_directory_then_log_then_subnet_for_people_and_subnet_first_for_addresse
     (folder / "logs" / "web.csv").write_text(LOG)
     scan(run, folder)
     assert found(folder) == EXPECTED
-    with duckdb.connect(str(folder / "store/findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(folder / "store") / "findings.duckdb")) as con:
         told = con.execute("SELECT department FROM hosts_unknown").fetchall()
         names = {row[0] for row in con.execute("SELECT department FROM departments").fetchall()}
     assert told == [("Sales",)]

@@ -83,10 +83,10 @@ def test_tools_come_before_news_and_pictures(queue: dict[str, dict[str, object]]
     [
         ("boardly.net", "people sign in at login.boardly.net"),
         ("boardly.net", "an application at app.boardly.net"),
-        ("boardly.net", r"about \d people, nearly all in Sales"),
+        ("boardly.net", r"5 or more people, nearly all in Sales"),
         ("spaces.net", r"4 names under it that may be customers \(acme, globex, hooli\)"),
-        ("fresh-tool.net", r"from [12] to 1\d people in four weeks"),
-        ("daily-news.net", "nearly everybody: about"),
+        ("fresh-tool.net", "from fewer than 5 to 10 or more people in four weeks"),
+        ("daily-news.net", r"nearly everybody: \d+ or more"),
         ("photo-wall.net", "nearly all of it is machine-made names, pictures or counters"),
         ("adserver-west.net", "its name says that it delivers for others"),
     ],

@@ -25,7 +25,7 @@ from agent.catalogue import Catalogue, load_catalogue
 from agent.model import Match
 from agent.white_labels import MOST_OF_DOMAIN, WhiteLabels
 from tests import servers, wires
-from tests.conftest import Require, Run
+from tests.conftest import Require, Run, counted
 
 HOST = "community.example.net"
 TARGET = "acme.lithium.com"
@@ -41,7 +41,8 @@ def labels(*internal: str) -> WhiteLabels:
 
 
 def told(store: Path, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+    findings = counted(store) / "findings.duckdb"
+    with duckdb.connect(str(findings), read_only=True) as con:
         return con.execute(query).fetchall()
 
 
@@ -208,7 +209,7 @@ def test_explain_tells_where_the_answer_was_seen(logs: Path, tmp_path: Path, run
     (logs / "a.log").write_text(CHAIN)
     run("scan", logs, "--store", store, "--timezone", "UTC")
     ((day,),) = told(store, "SELECT last_seen FROM white_labels WHERE host LIKE 'community%'")
-    said = run("explain", HOST, "--store", store).stdout
+    said = run("explain", HOST, "--store", counted(store)).stdout
     assert f"by CNAME it is {TARGET}, seen in dnsmasq on {day}" in said
     first, second = run("explain", HOST, "shop.example.net", "--store", store).stdout.split("\n")[
         :2

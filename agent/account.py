@@ -1,0 +1,94 @@
+"""Gives account of a store: what is collected of people, what is kept, and who is shown what.
+
+Everything is read off the store and the settings it was filled with; nothing is a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+_BY_PERSON = ("usage", "presence", "stated_department", "membership", "actor", "alias", "person")
+_COLLECTED = (
+    "day",
+    "host name",
+    "pseudonym of the user, or of the address where no user is named",
+    "network of the address, as in the list of subnets, else /24",
+    "requests, refused requests, bytes each way, first and last time of the day",
+    "for hosts outside the catalogue no person: the department, and one of 128 bits to count by",
+)
+_NEVER = ("clear user name", "address", "path", "query", "referrer", "cookie", "user agent")
+
+
+def account(con: duckdb.DuckDBPyConnection, k: int, private: Sequence[str]) -> dict[str, Any]:
+    """Return what a store holds of people; ``con`` has ``work.duckdb`` open.
+
+    ``k`` is the smallest group that is told of, ``private`` names the categories that are kept by
+    department only.
+    """
+    sources = con.execute(
+        "SELECT source, list_sort(list_distinct(list(format))), bool_or(has_user),"
+        " bool_or(has_client) FROM source JOIN log_file USING (source_id) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    first, last = con.execute("SELECT min(day), max(day) FROM presence").fetchall()[0]
+    rows = {
+        table: con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in _BY_PERSON
+    }
+    return {
+        "sources": [
+            {"source": name, "formats": formats, "names_users": users, "names_addresses": clients}
+            for name, formats, users, clients in sources
+        ],
+        "collected": list(_COLLECTED),
+        "never_kept": list(_NEVER),
+        "kept_by_pseudonym": rows,
+        "first_day": None if first is None else str(first),
+        "last_day": None if last is None else str(last),
+        "retention_days": None,
+        "clear_names_kept": False,
+        "smallest_group": k,
+        "kept_by_department_only": list(private),
+    }
+
+
+def files(folder: Path) -> list[dict[str, str]]:
+    """Return the files of a store with their permissions."""
+    return [
+        {"file": path.name, "mode": f"{path.stat().st_mode & 0o777:04o}"}
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    ]
+
+
+def markdown(said: dict[str, Any]) -> Iterator[str]:
+    """Say an account, with the store's ``files``, as Markdown for a works council."""
+    yield "# What Sundial knows about people"
+    yield ""
+    yield f"Read off the store; logs from {said['first_day']} to {said['last_day']}."
+    yield ""
+    yield "## What is collected"
+    for one in said["sources"]:
+        names = "names users" if one["names_users"] else "names no users"
+        yield f"- Source `{one['source']}` ({', '.join(one['formats'])}): {names}."
+    yield f"- Of a line is kept: {'; '.join(said['collected'])}."
+    yield f"- Never kept: {', '.join(said['never_kept'])}."
+    yield ""
+    yield "## What is kept, and how long"
+    for table, rows in said["kept_by_pseudonym"].items():
+        yield f"- `{table}`: {rows} rows by pseudonym."
+    yield "- Clear names: none. Sundial cannot turn a pseudonym back; who has the key and a list of"
+    yield "  logins can tell which pseudonym is whose. 'sundial privacy destroy-key' ends that."
+    yield "- These rows do not expire; 'sundial privacy forget' removes those of one person."
+    only = ", ".join(said["kept_by_department_only"]) or "none"
+    yield f"- Categories kept by department and never by person: {only}."
+    yield ""
+    yield "## Who is shown what"
+    yield f"- Nothing is told of groups of fewer than {said['smallest_group']} people."
+    yield "- The pages show `findings.duckdb` and nothing else; it holds no pseudonym."
+    for one in said["files"]:
+        others = int(one["mode"], 8) & 0o077
+        readers = "others on this machine may read it" if others else "its owner alone"
+        yield f"- `{one['file']}` (mode {one['mode']}): {readers}."
