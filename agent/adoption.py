@@ -1,6 +1,7 @@
 """Tells how far each app has spread: daily usage in, weekly adoption, stages and coverage out.
 
-The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges.
+The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges, and
+confidence.sql says how sure it is.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import duckdb
 import pyarrow as pa
 
 from agent import sql
+from agent.confidence import Confidence, load_confidence
 from agent.model import App
 from agent.thresholds import Thresholds, load_thresholds
 
-__all__ = ["Thresholds", "derive", "load_thresholds"]
+__all__ = ["Confidence", "Thresholds", "derive", "load_confidence", "load_thresholds"]
 
-_SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
+_SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql", "confidence.sql")
 _SCRATCH: Final = {
     "VIEW": "placed_usage placed_host used met",
     "TABLE": (
         "span department_no app_no purpose told_user behind outside inside seen basis person_week "
-        "dark lost department_week source_sight active turn cell_week clock walked"
+        "dark lost department_week source_sight active turn cell_week clock walked host_kind"
     ),
     "MACRO": "monday fraction crowd",
 }
@@ -69,6 +71,8 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     internal: Iterable[str] = (),
     endpoints: Iterable[Mapping[str, str]] = (),
     retired: Iterable[tuple[str, str]] = (),
+    confidence: Confidence | None = None,
+    own: Iterable[str] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
@@ -76,13 +80,17 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
     ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts, and
     ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
-    from which on nothing is expected of them.
+    from which on nothing is expected of them. ``confidence`` are other odds than the shipped ones,
+    ``own`` the ids of the operator's own apps.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
-    own = tuple(internal)
+    suffixes, odds = tuple(internal), confidence or load_confidence()
     given = {
-        "given_app": _app_table(apps, own),
-        "given_internal": _text_table(("suffix",), ((suffix,) for suffix in own)),
+        "given_app": _app_table(apps, suffixes),
+        "given_own": _text_table(("app",), ((app,) for app in own)),
+        "given_rule": pa.table({"rule_kind": list(odds.rule), "odds": list(odds.rule.values())}),
+        "given_days": pa.table({"least": list(odds.days), "odds": list(odds.days.values())}),
+        "given_internal": _text_table(("suffix",), ((suffix,) for suffix in suffixes)),
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
@@ -91,7 +99,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
             _ENDPOINT, (tuple(one[name] for name in _ENDPOINT) for one in endpoints)
         ),
     }
-    values = _variables(thresholds)
+    values = _variables(thresholds) | {"agree_odds": odds.agree}
     try:
         for name, value in values.items():
             con.execute(f"SET VARIABLE {name} = {value!r}")

@@ -68,6 +68,7 @@ class Catalogue:
         self.apps: Mapping[str, App] = shelves.apps
         self.categories: Mapping[str, Category] = shelves.categories
         self.version = shelves.version
+        self.own = shelves.own
         self._labels = shelves.labels
         self._not_tenants = shelves.not_tenants
         self._rules = {

@@ -429,7 +429,12 @@ GROUP BY ALL
 UNION ALL
 SELECT day, 'users', count(*), sum(bit_count(hours)) FROM told_user WHERE NOT alone GROUP BY day
 UNION ALL
-SELECT valid_from, 'many ' || why, count(*), sum(hours) FROM crowd WHERE why <> 'log-ons' GROUP BY ALL
+SELECT day, 'many ' || why, count(*), NULL
+FROM (
+    SELECT why, CAST(unnest(generate_series(valid_from, valid_to - 1, INTERVAL 1 DAY)) AS DATE) AS day
+    FROM crowd WHERE why <> 'log-ons'
+)
+GROUP BY ALL
 ORDER BY ALL;
 
 INSERT INTO findings.departments
