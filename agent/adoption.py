@@ -1,7 +1,7 @@
 """Tells how far each app has spread: daily usage in, weekly adoption, stages and coverage out.
 
-The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges, and
-confidence.sql says how sure it is.
+The work is SQL: findings.sql says what is published, behind.sql who was at an address, usage.sql
+counts, adoption.sql judges, and confidence.sql says how sure it is.
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ from agent.thresholds import Thresholds, load_thresholds
 
 __all__ = ["Confidence", "Thresholds", "derive", "load_confidence", "load_thresholds"]
 
-_SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql", "confidence.sql")
+_SCRIPTS: Final = (
+    "findings.sql",
+    "behind.sql",
+    "usage.sql",
+    "adoption.sql",
+    "confidence.sql",
+)
 _SCRATCH: Final = {
     "VIEW": "placed_usage placed_host used met",
     "TABLE": (
-        "span department_no app_no purpose told_user behind outside inside seen basis person_week "
-        "dark lost department_week source_sight active turn cell_week clock walked host_kind"
+        "told_user behind refused span department_no app_no purpose outside inside seen basis "
+        "person_week dark lost department_week source_sight active turn cell_week clock walked "
+        "host_kind"
     ),
     "MACRO": "monday fraction crowd",
 }

@@ -23,6 +23,7 @@ from typing import Any
 
 import duckdb
 
+from agent import sql
 from agent.confidence import Confidence, load_confidence
 from agent.demo import write_demo
 
@@ -59,24 +60,20 @@ circle {{ fill-opacity: 0.65; }}
 </svg>
 """
 
-# What was seen, a row for each day, app, department, kind of log and evidence. An address is the
-# one user's whom a proxy saw there on the day, as agent/usage.sql has it.
+# A row for each day, app, department, kind of log and evidence.
 SEEN = """
 CREATE TEMP TABLE seen AS
-WITH behind AS (
-    SELECT day, address_id, min(actor_id) AS actor_id FROM sighting
-    GROUP BY day, address_id HAVING min(actor_id) = max(actor_id)
-)
-SELECT DISTINCT usage.day, host.app, member.department, kind = 'dns' AS dns, host.evidence
-FROM usage
+SELECT DISTINCT used.day, host.app, member.department, kind = 'dns' AS dns, host.evidence
+FROM used
 JOIN host USING (host_id)
 JOIN source USING (source_id)
 JOIN published.sources USING (source)
-LEFT JOIN behind ON behind.day = usage.day AND behind.address_id = usage.actor_id
 JOIN membership AS member
-    ON member.actor_id = coalesce(behind.actor_id, usage.actor_id) AND member.unit <> 'shared'
-    AND usage.day >= member.valid_from AND usage.day < member.valid_to
-WHERE requests > blocked AND host.app <> '' AND member.department <> '(unknown)'
+    ON member.actor_id = used.actor_id AND member.unit <> 'shared'
+    AND used.day >= member.valid_from AND used.day < member.valid_to
+JOIN published.departments AS place
+    ON place.department = member.department AND place.basis = member.unit
+WHERE used.requests > used.blocked AND host.app <> '' AND member.department <> '(unknown)'
 """
 
 
@@ -100,6 +97,7 @@ def main() -> None:
     every: Counter[Cell] = Counter()
     with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
         con.execute(f"ATTACH '{store / 'findings.duckdb'}' AS published (READ_ONLY)")
+        con.execute(sql.script("behind.sql"))
         con.execute(SEEN)
         for cell, holds in findings(con, truth, odds):
             every[cell] += 1
