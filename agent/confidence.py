@@ -33,7 +33,7 @@ class Confidence:
         """Return how probable a finding is, 0 to 1.
 
         >>> round(load_confidence().chance("exact", 12, agree=True), 2)
-        0.97
+        0.98
         """
         odds = self.rule[rule] * self.days[max(least for least in self.days if least <= days)]
         odds *= self.agree if agree else 1.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from agent.confidence import KINDS, load_confidence
@@ -128,6 +130,27 @@ def test_shared_addresses_and_refused_requests_prove_nothing(day: Day) -> None:
     day.write("logs/web.log", squid("slack.com", 2).replace("TCP_TUNNEL/200", "TCP_DENIED/403"))
     day.scan(SOURCES)
     assert day.asked("FROM finding_confidence") == []
+
+
+def test_what_is_called_sure_was_lived(demo_store: Path, demo_folder: Path) -> None:
+    """Of the demo company all use has a confidence, and what is surest is true."""
+    truth = json.loads((demo_folder / "truth.json").read_text(encoding="utf-8"))["adoption"]
+    with duckdb.connect(str(demo_store / "findings.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT app, department, confidence FROM finding_confidence").fetchall()
+        active = con.execute(
+            "SELECT DISTINCT app, department FROM adoption_weekly"
+            " WHERE active_people > 0 AND department <> '(unknown)'"
+        ).fetchall()
+        places = con.execute(
+            "SELECT count(*), bool_and(first_line BETWEEN 1 AND last_line AND last_line <= lines)"
+            " FROM finding_evidence JOIN log_files USING (source, path)"
+        ).fetchall()
+    assert {(app, place) for app, place, _ in found} >= set(active)
+    sure = [(app, place) for app, place, chance in found if chance > 0.9]
+    assert len(sure) > 20
+    assert all(any(truth[app][place]["regular"]) for app, place in sure)
+    assert places[0][0] > 100
+    assert places[0][1]
 
 
 def test_more_evidence_never_makes_a_finding_less_sure() -> None:
