@@ -14,7 +14,7 @@ from agent import files, formats, parse, reading
 from agent.model import CLAIM_FIELDS, Format
 from tests.conftest import Run
 
-LOGS = Path(__file__).parent / "formats"
+LOGS = Path(__file__).parent / "claims"
 CLAIMS = formats.of_claims(formats.load_all())
 PEOPLE = """login,mail,department,from,to
 ann,ann@acme.example,Marketing,,
