@@ -1,7 +1,8 @@
 """Tells how far each app has spread: daily usage in, weekly adoption, stages and coverage out.
 
-The work is SQL: findings.sql says what is published, usage.sql counts, adoption.sql judges,
-small_groups.sql takes out what would tell of a few people, and company.sql adds up what is left.
+The work is SQL: findings.sql says what is published, behind.sql who was at an address, usage.sql
+counts, adoption.sql judges, confidence.sql says how sure it is, small_groups.sql takes out what
+would tell of a few people, and company.sql adds up what is left.
 """
 
 from __future__ import annotations
@@ -14,21 +15,28 @@ import duckdb
 import pyarrow as pa
 
 from agent import sql
+from agent.confidence import Confidence, load_confidence
 from agent.model import App
 from agent.thresholds import Thresholds, load_thresholds
 
-__all__ = ["Thresholds", "derive", "load_thresholds"]
+__all__ = ["Confidence", "Thresholds", "derive", "load_confidence", "load_thresholds"]
 
-_SCRIPTS: Final = ("findings.sql", "usage.sql", "adoption.sql")
+_SCRIPTS: Final = (
+    "findings.sql",
+    "behind.sql",
+    "usage.sql",
+    "adoption.sql",
+    "confidence.sql",
+)
 _WITHHOLDING: Final = "small_groups.sql"
 _TOTALS: Final = "company.sql"
 _SCRATCH: Final = {
     "VIEW": "placed_usage placed_host used met",
     "TABLE": (
-        "span department_no app_no purpose told_user behind outside inside seen basis person_week "
-        "dark lost department_week source_sight active turn cell_week clock walked day_cell edge "
-        "past small_week small_department adoption_told traffic_group week_told ledger_told "
-        "small_host"
+        "told_user behind refused span department_no app_no purpose outside inside seen basis "
+        "person_week dark lost department_week source_sight active turn cell_week clock walked "
+        "host_kind day_cell edge past small_week small_department adoption_told traffic_group "
+        "week_told ledger_told small_host"
     ),
     "MACRO": "monday fraction crowd shown open stepped rough shown_regular told",
 }
@@ -75,6 +83,8 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     internal: Iterable[str] = (),
     endpoints: Iterable[Mapping[str, str]] = (),
     retired: Iterable[tuple[str, str]] = (),
+    confidence: Confidence | None = None,
+    own: Iterable[str] = (),
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
@@ -83,13 +93,17 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     ``format_kinds`` maps formats to dns, proxy or mixed; the others are told by their byte counts.
     ``facts`` are rows of ``vendor_facts``, ``internal`` suffixes of the company's own hosts, and
     ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
-    from which on nothing is expected of them.
+    from which on nothing is expected of them. ``confidence`` are other odds than the shipped ones,
+    ``own`` the ids of the operator's own apps.
     Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
     """
-    own = tuple(internal)
+    suffixes, odds = tuple(internal), confidence or load_confidence()
     given = {
-        "given_app": _app_table(apps, own),
-        "given_internal": _text_table(("suffix",), ((suffix,) for suffix in own)),
+        "given_app": _app_table(apps, suffixes),
+        "given_own": _text_table(("app",), ((app,) for app in own)),
+        "given_rule": pa.table({"rule_kind": list(odds.rule), "odds": list(odds.rule.values())}),
+        "given_days": pa.table({"least": list(odds.days), "odds": list(odds.days.values())}),
+        "given_internal": _text_table(("suffix",), ((suffix,) for suffix in suffixes)),
         "given_category": _category_table(categories),
         "given_kind": _text_table(("format", "kind"), (format_kinds or {}).items()),
         "given_fact": _fact_table(facts),
@@ -100,6 +114,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     }
     tells_regular_from = 0 if k == 1 else max(k, thresholds.small_department_below)
     values = _variables(thresholds) | {"k": k, "tells_regular_from": tells_regular_from}
+    values |= {"agree_odds": odds.agree}
     try:
         for name, value in values.items():
             con.execute(f"SET VARIABLE {name} = {value!r}")

@@ -75,6 +75,7 @@ class Catalogue:
             app.id for app in shelves.apps.values() if private.intersection(app.categories)
         )
         """Apps of a category that is kept by department and never by person."""
+        self.own = shelves.own
         self._labels = shelves.labels
         self._not_tenants = shelves.not_tenants
         self._rules = {

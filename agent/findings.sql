@@ -194,10 +194,10 @@ CREATE TABLE findings.identity_conflicts (
     day DATE, reason VARCHAR, addresses BIGINT, hours DOUBLE
 );
 COMMENT ON TABLE findings.identity_conflicts IS 'Addresses of which it cannot be said whose they were: what they did then is traffic of an address, and nobody''s use.';
-COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began.';
+COMMENT ON COLUMN findings.identity_conflicts.day IS 'Day on which it began; of many users or browsers, each day.';
 COMMENT ON COLUMN findings.identity_conflicts.reason IS 'conflict: leases or log-ons give it to a few people at once; shared: to so many that the address is shared. users: logs name several users of the address on one day, so what others saw of it is nobody''s. many users, many browsers: so many at once that the address is shared.';
 COMMENT ON COLUMN findings.identity_conflicts.addresses IS 'How many addresses, rounded down to a multiple of k; NULL for fewer.';
-COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together, in whole hours; NULL where that is not known, and for fewer than k addresses.';
+COMMENT ON COLUMN findings.identity_conflicts.hours IS 'For how long, all addresses together, in whole hours; NULL for many users or browsers, and for fewer than k addresses.';
 
 CREATE TABLE findings.hosts (
     host VARCHAR, app VARCHAR, signal VARCHAR, evidence VARCHAR, tenant VARCHAR, rule VARCHAR,
@@ -214,6 +214,34 @@ COMMENT ON COLUMN findings.hosts.requests IS 'Requests, blocked ones included, r
 COMMENT ON COLUMN findings.hosts.blocked IS 'Requests that were refused.';
 COMMENT ON COLUMN findings.hosts.first_seen IS 'Monday of the first week with a request.';
 COMMENT ON COLUMN findings.hosts.last_seen IS 'Monday of the last week with a request.';
+
+CREATE TABLE findings.finding_confidence (
+    app VARCHAR, department VARCHAR, confidence DOUBLE, rule_kind VARCHAR, days_from INTEGER,
+    kinds_agree BOOLEAN, sources VARCHAR[]
+);
+COMMENT ON TABLE findings.finding_confidence IS 'How sure it is that people of a department work with an app, by the four weeks up to its last use; rules/confidence.toml has the odds. A row for every finding that usage_weekly tells.';
+COMMENT ON COLUMN findings.finding_confidence.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.finding_confidence.department IS 'Department of the people on each day.';
+COMMENT ON COLUMN findings.finding_confidence.confidence IS 'Chance that somebody of it uses the app in two of four weeks, 0 to 1.';
+COMMENT ON COLUMN findings.finding_confidence.rule_kind IS 'Rule behind the best host: exact (the entry names it), own (an entry of yours), suffix (below a named host), alias (a name of yours that stands for a vendor''s), guessed.';
+COMMENT ON COLUMN findings.finding_confidence.days_from IS 'On how many days it was seen, in steps: 1, 2, 5 or 10 and more.';
+COMMENT ON COLUMN findings.finding_confidence.kinds_agree IS 'Whether DNS and another kind of log both saw it.';
+COMMENT ON COLUMN findings.finding_confidence.sources IS 'Sources that saw it.';
+
+CREATE TABLE findings.finding_evidence (
+    app VARCHAR, host VARCHAR, evidence VARCHAR, rule VARCHAR, rule_kind VARCHAR, source VARCHAR,
+    path VARCHAR, first_line BIGINT, last_line BIGINT
+);
+COMMENT ON TABLE findings.finding_evidence IS 'Where the hosts of an app stand in the logs: the newest three files of each source. Files read by an older Sundial have no row.';
+COMMENT ON COLUMN findings.finding_evidence.app IS 'Id of the app.';
+COMMENT ON COLUMN findings.finding_evidence.host IS 'Fully qualified name.';
+COMMENT ON COLUMN findings.finding_evidence.evidence IS 'use, machine or embedded.';
+COMMENT ON COLUMN findings.finding_evidence.rule IS 'Catalogue entry and suffix that say so.';
+COMMENT ON COLUMN findings.finding_evidence.rule_kind IS 'Kind of that rule, as in finding_confidence.';
+COMMENT ON COLUMN findings.finding_evidence.source IS 'Stream of logs.';
+COMMENT ON COLUMN findings.finding_evidence.path IS 'File, where it lay when it was read last.';
+COMMENT ON COLUMN findings.finding_evidence.first_line IS 'First line in it that names the host, from 1; of a capture, the packet.';
+COMMENT ON COLUMN findings.finding_evidence.last_line IS 'Last line in it that does.';
 
 CREATE TABLE findings.tenants (
     app VARCHAR, tenant VARCHAR, department VARCHAR, people INTEGER, requests BIGINT,

@@ -57,7 +57,7 @@ SELECT network, department, site, shared, people FROM incoming_subnet;
 -- once, or a log names many users of one hour, or, where it names none, more browsers than one desk has.
 DELETE FROM crowd;
 INSERT INTO crowd
-SELECT actor_id, valid_from, valid_to, 'log-ons', NULL
+SELECT actor_id, valid_from, valid_to, 'log-ons'
 FROM shared_address JOIN actor ON actor.key = shared_address.address WHERE kind = 'address';
 
 INSERT INTO crowd
@@ -72,7 +72,7 @@ hourly AS (
     JOIN range(24) AS clock(hour) ON (hours >> CAST(hour AS INTEGER)) & 1 = 1
     GROUP BY ALL
 )
-SELECT address_id, min(day), max(day) + 1, 'users', count(*)
+SELECT address_id, min(day), max(day) + 1, 'users'
 FROM hourly WHERE people >= getvariable('many') GROUP BY address_id;
 
 INSERT INTO crowd
@@ -80,7 +80,7 @@ WITH daily AS (
     SELECT day, actor_id, bit_or(agents) AS agents FROM presence
     WHERE agents IS NOT NULL GROUP BY day, actor_id
 )
-SELECT actor_id, min(day), max(day) + 1, 'browsers', NULL
+SELECT actor_id, min(day), max(day) + 1, 'browsers'
 FROM daily JOIN actor USING (actor_id)
 WHERE kind = 'address' AND key <> 'anonymous' AND bit_count(agents) >= getvariable('browsers')
 GROUP BY actor_id;

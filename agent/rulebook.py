@@ -28,6 +28,7 @@ class Rules:
     catalogue: catalogue.Catalogue
     vendors: Vendors
     thresholds: adoption.Thresholds
+    confidence: adoption.Confidence
     ranking: unknown.Ranking
 
 
@@ -57,11 +58,18 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     book = load(lambda: catalogue.load_catalogue(extra=apps))
     vendors = load(lambda: catalogue.load_vendors(book.apps, extra)) if book else None
     thresholds = load(adoption.load_thresholds)
+    confidence = load(adoption.load_confidence)
     ranking = load(unknown.load_ranking)
-    if problems or not (known and book and vendors and thresholds and ranking):
+    if problems or not (known and book and vendors and thresholds and confidence and ranking):
         raise RulesError(problems)
     return Rules(
-        formats.of_logs(known), formats.of_claims(known), book, vendors, thresholds, ranking
+        formats.of_logs(known),
+        formats.of_claims(known),
+        book,
+        vendors,
+        thresholds,
+        confidence,
+        ranking,
     )
 
 

@@ -355,6 +355,8 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Set
         facts=rules.vendors.rows(datetime.now(UTC).date()),
         internal=settings.internal,
         endpoints=capture.endpoints(),
+        confidence=rules.confidence,
+        own=rules.catalogue.own,
         retired=[(one.name, one.retired) for one in settings.sources if one.retired],
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)

@@ -138,7 +138,7 @@ CREATE TABLE IF NOT EXISTS shared_address (
 
 -- Addresses that are shared from a day on until another, by any kind of evidence.
 CREATE TABLE IF NOT EXISTS crowd (
-    actor_id INTEGER NOT NULL, valid_from DATE NOT NULL, valid_to DATE NOT NULL, why VARCHAR NOT NULL, hours BIGINT
+    actor_id INTEGER NOT NULL, valid_from DATE NOT NULL, valid_to DATE NOT NULL, why VARCHAR NOT NULL
 );
 
 -- Every user name that was met, and the person whom it means. A login without its domain means whoever is called so in

@@ -49,6 +49,8 @@ class Shelves:
     """Labels that are the vendor's own, whoever's host it is."""
     aliases: Mapping[str, str]
     """Hosts of the company that stand for a vendor's, with that vendor's host (its CNAME)."""
+    own: frozenset[str]
+    """Ids of apps whose entry is of another folder than the first: the operator's own."""
     version: str
     """A short digest of the content, the same wherever the same rules are read."""
 
@@ -66,6 +68,8 @@ class ShelfReader:
         self._files: dict[str, RuleFile] = {}
         self._content: dict[str, object] = {}
         self._aliases: dict[str, str] = {}
+        self._first = ""
+        """The folder that is read first, the shipped one."""
         self._folder: dict[str, str] = {}
         """App id to the folder that its entry is from, as messages call it."""
 
@@ -74,6 +78,7 @@ class ShelfReader:
 
         ``where`` is what messages call the folder.
         """
+        self._first = self._first or where
         shelf = folder.joinpath("categories.toml")
         page = RuleFile(f"{where}/categories.toml", self._problems)
         if shelf.is_file():
@@ -113,9 +118,15 @@ class ShelfReader:
         ]
         text = json.dumps(content, sort_keys=True)
         version = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-        words = frozenset(self._not_tenants)
         return Shelves(
-            self._apps, self._trims, self._categories, self._labels, words, self._aliases, version
+            apps=self._apps,
+            trims=self._trims,
+            categories=self._categories,
+            labels=self._labels,
+            not_tenants=frozenset(self._not_tenants),
+            aliases=self._aliases,
+            own=frozenset(app for app, folder in self._folder.items() if folder != self._first),
+            version=version,
         )
 
     def _read_categories(self, file: RuleFile, tables: dict[str, object]) -> None:

@@ -209,6 +209,13 @@ UPDATE findings.hosts SET
     last_seen = monday(last_seen);
 UPDATE findings.hosts SET requests = NULL, blocked = NULL, first_seen = NULL, last_seen = NULL
 WHERE host IN (FROM small_host);
+-- How sure a finding is says that there is one.
+DELETE FROM findings.finding_confidence AS sure WHERE NOT EXISTS (
+    SELECT 1 FROM findings.usage_weekly AS told
+    WHERE told.app = sure.app AND told.department = sure.department AND told.evidence = 'use'
+);
+DELETE FROM findings.finding_evidence WHERE host IN (FROM small_host);
+
 DELETE FROM findings.white_labels WHERE host IN (FROM small_host);
 UPDATE findings.white_labels SET first_seen = monday(first_seen), last_seen = monday(last_seen);
 

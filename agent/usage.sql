@@ -34,40 +34,6 @@ CREATE OR REPLACE TEMP TABLE purpose AS
 SELECT *, CAST(row_number() OVER (ORDER BY app, signal, evidence) AS INTEGER) AS purpose_no
 FROM (SELECT DISTINCT app, signal, evidence FROM host) JOIN app_no USING (app);
 
--- What a resolver or a firewall saw of an address counts for the one user whom a proxy saw there on the
--- same day. It is the weakest evidence: events that a lease or a log-on explains name their user already,
--- and where claims or users are at odds, or many share the address, it stays an address.
-CREATE OR REPLACE TEMP TABLE told_user AS
-WITH named AS (
-    SELECT day, address_id, actor_id, hours, coalesce(CAST(person_id AS VARCHAR), name) AS who
-    FROM sighting JOIN actor USING (actor_id) JOIN spelled USING (key)
-    SEMI JOIN (SELECT DISTINCT day, actor_id AS address_id FROM presence) USING (day, address_id)
-),
-disputed AS (
-    SELECT actor_id AS address_id, CAST(since AS DATE) AS first_day, CAST(until AS DATE) AS last_day
-    FROM conflict JOIN actor ON actor.key = conflict.address
-)
-SELECT
-    day, address_id, min(named.actor_id) AS actor_id, bit_or(hours) AS hours,
-    min(who) = max(who) AS alone
-FROM named
-LEFT JOIN membership
-    ON membership.actor_id = named.address_id AND unit = 'shared' AND day >= valid_from AND day < valid_to
-LEFT JOIN disputed USING (address_id)
-GROUP BY day, address_id
-HAVING count(unit) = 0 AND NOT coalesce(bool_or(day BETWEEN first_day AND last_day), false);
-
-CREATE OR REPLACE TEMP TABLE behind AS
-SELECT day, address_id, actor_id FROM told_user WHERE alone;
-
-CREATE OR REPLACE TEMP VIEW met AS
-SELECT presence.* REPLACE (coalesce(behind.actor_id, presence.actor_id) AS actor_id)
-FROM presence LEFT JOIN behind ON behind.day = presence.day AND behind.address_id = presence.actor_id;
-
-CREATE OR REPLACE TEMP VIEW used AS
-SELECT usage.* REPLACE (coalesce(behind.actor_id, usage.actor_id) AS actor_id)
-FROM usage LEFT JOIN behind ON behind.day = usage.day AND behind.address_id = usage.actor_id;
-
 -- An actor without a department is outside, but still one somebody: a person on days before the
 -- first department keeps the number of that person.
 CREATE OR REPLACE TEMP TABLE outside AS
@@ -457,7 +423,12 @@ GROUP BY ALL
 UNION ALL
 SELECT day, 'users', count(*), sum(bit_count(hours)) FROM told_user WHERE NOT alone GROUP BY day
 UNION ALL
-SELECT valid_from, 'many ' || why, count(*), sum(hours) FROM crowd WHERE why <> 'log-ons' GROUP BY ALL
+SELECT day, 'many ' || why, count(*), NULL
+FROM (
+    SELECT why, CAST(unnest(generate_series(valid_from, valid_to - 1, INTERVAL 1 DAY)) AS DATE) AS day
+    FROM crowd WHERE why <> 'log-ons'
+)
+GROUP BY ALL
 ORDER BY ALL;
 
 INSERT INTO findings.departments

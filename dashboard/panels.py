@@ -204,6 +204,22 @@ HOSTS = Table("hosts", "Hosts of the app with their signal.", most=10, columns=(
     Column("tenant", "Tenant"), Column("first_seen", "First seen", "day"),
     Column("last_seen", "Last seen", "day"), Column("rule", "Rule"),
 ))  # fmt: skip
+SURE = Table("confidence", "How sure the use of the app is, by department.", most=8, columns=(
+    Column("department", "Department"), Column("confidence", "Confidence", "share"),
+    Column("rule_said", "Understood by"), Column("days", "Days seen"),
+    Column("kinds", "Kinds of logs"), Column("where", "Sources"),
+))  # fmt: skip
+EVIDENCE = Table("evidence", "Where the hosts of the app stand in the logs.", most=10, columns=(
+    Column("host", "Host"), Column("evidence", "Evidence"), Column("source", "Source"),
+    Column("path", "File", width="medium"), Column("first_line", "First line", "number"),
+    Column("last_line", "Last line", "number"), Column("rule", "Rule"),
+))  # fmt: skip
+RULES = {
+    "exact": "an entry that names the host", "own": "an entry of your own",
+    "suffix": "an entry that names a host above", "alias": "a name that stands for a vendor's",
+    "guessed": "a guess",
+}  # fmt: skip
+DAYS = {1: "1", 2: "2 to 4", 5: "5 to 9", 10: "10 or more"}
 TENANTS = Table("tenants", "Tenants of the app.", most=8, columns=(
     Column("tenant", "Tenant"), Column("people", "People", "people"),
     Column("where", "Departments"), Column("last_seen", "Last seen", "day"),
@@ -253,6 +269,32 @@ def hosts(store: Store, app: str) -> None:
         f"Rules are those of catalogue {version}."
     )
     widgets.table(queries.app_hosts(store, app), HOSTS)
+
+
+def confidence(store: Store, app: str) -> None:
+    """Show how sure the use of an app is in each department, and the lines that say so."""
+    rows = queries.confidence(store, app)
+    if not rows:
+        return
+    st.subheader("How sure is that?")
+    st.caption(
+        "The chance that somebody there works with the app in two of four weeks: by the rule that "
+        "knows its host, the days it was seen, and whether DNS and another log agree."
+    )
+    widgets.table([row | _why(row) for row in rows], SURE)
+    found = queries.evidence(store, app)
+    if found:
+        with st.expander("The evidence: hosts, rules, files and lines"):
+            widgets.table(found, EVIDENCE)
+
+
+def _why(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "rule_said": RULES.get(row["rule_kind"], row["rule_kind"]),
+        "days": DAYS.get(row["days_from"], f"{row['days_from']} or more"),
+        "kinds": "DNS and another" if row["kinds_agree"] else "one",
+        "where": text.listed(row["sources"], 3),
+    }
 
 
 def tenants(store: Store, app: str) -> None:

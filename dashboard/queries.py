@@ -199,6 +199,30 @@ def app_hosts(store: Store, app: str) -> Rows:
 
 
 @cached
+def confidence(store: Store, app: str) -> Rows:
+    """Return how sure the use of an app is in each department, and why."""
+    return rows(
+        store,
+        """SELECT department, confidence, rule_kind, days_from, kinds_agree, sources
+           FROM f.finding_confidence WHERE app = $app
+           ORDER BY confidence DESC, lower(department)""",
+        app=app,
+    )
+
+
+@cached
+def evidence(store: Store, app: str) -> Rows:
+    """Return where the hosts of an app stand in the logs, use first."""
+    return rows(
+        store,
+        """SELECT host, evidence, rule, rule_kind, source, path, first_line, last_line
+           FROM f.finding_evidence WHERE app = $app
+           ORDER BY array_position(['use', 'machine', 'embedded'], evidence), host, source, path""",
+        app=app,
+    )
+
+
+@cached
 def app_tenants(store: Store, app: str) -> Rows:
     """Return the tenants of an app with the departments that use them."""
     return rows(

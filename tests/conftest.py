@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from tests.servers import find_program
@@ -129,29 +128,20 @@ def counted(store: Path, k: int = 1) -> Path:
     For tests of what is counted with few people, which nobody else may see.
     """
     from contextlib import closing
+    from dataclasses import replace
 
-    from agent import adoption, capture, rulebook, unknown
+    from agent import rulebook, scan
+    from agent.settings import Settings, recalled
     from agent.store import Store
 
     folder = store.with_name(f"{store.name}-counted-{k}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(store, folder)
-    rules = rulebook.load_rules()
-
-    def derive(con: duckdb.DuckDBPyConnection) -> None:
-        adoption.derive(
-            con,
-            rules.thresholds,
-            k=k,
-            meta={},
-            apps=rules.catalogue.apps.values(),
-            categories=rules.catalogue.categories.values(),
-            endpoints=capture.endpoints(),
-        )
-        unknown.publish(con, rules.ranking, rules.catalogue.place, k)
-
+    own = folder / "rules"
+    rules = rulebook.load_rules([own] if own.is_dir() else [])
     with closing(Store(folder)) as kept:
-        kept.publish(derive)
+        settings = recalled(Settings(), kept.setting("settings"))
+        kept.publish(lambda con: scan._derive(con, rules, replace(settings, k=k)))
     return folder
 
 

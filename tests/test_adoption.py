@@ -239,7 +239,7 @@ TABLES = (
     *("adoption_weekly", "adoption_company", "coverage_weekly", "coverage_daily", "hosts"),
     *("tenants", "app_overlap", "hosts_unknown", "changes", "sources", "log_files", "rejects"),
     *("vendor_facts", "unknown_queue", "hidden_daily", "identity_conflicts", "divisions"),
-    *("clock_skew", "white_labels"),
+    *("clock_skew", "white_labels", "finding_confidence", "finding_evidence"),
 )
 
 

@@ -60,7 +60,7 @@ CELLARS = {
         "to read rules and name every fault takes three times the room of a look-up",
     ),
     "agent.adoption": (
-        "thresholds",
+        "thresholds confidence",
         "the numbers are data with faults of their own; the stage itself is SQL",
     ),
     "agent.demo.__init__": (

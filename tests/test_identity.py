@@ -274,6 +274,20 @@ def test_a_user_of_a_proxy_is_behind_the_address_for_the_day(day: Day) -> None:
     assert day.asked("FROM identity_conflicts") == []
 
 
+def test_a_look_up_of_what_the_proxy_refused_is_no_use(day: Day) -> None:
+    """Of an app that it let through on the same day, it is."""
+    day.ask("2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z")
+    line = "1772452800.000 90 10.1.0.1 TCP_DENIED/403 500 CONNECT app.slack.com:443 ann NONE/- -\n"
+    allowed = line.replace("1772452800", "1772539200")
+    passed = allowed.replace("TCP_DENIED/403", "TCP_TUNNEL/200")
+    day.write("logs/access.log", line + allowed + passed)
+    day.scan()
+    people = "SELECT day(day), department, people, requests, blocked FROM usage_daily ORDER BY ALL"
+    assert day.asked(people) == [
+        (2, "(unknown)", 0, 1, 0), (2, "Marketing", 1, 1, 1), (3, "Marketing", 1, 3, 1),
+    ]  # fmt: skip
+
+
 def test_two_users_of_a_proxy_on_one_day_are_a_conflict_that_is_shown(day: Day) -> None:
     day.ask("2026-03-02T09:00:00Z", "2026-03-02T16:00:00Z")
     day.ask("2026-03-02T10:00:00Z", user="ann")
@@ -307,7 +321,7 @@ def test_many_users_of_one_hour_share_an_address(day: Day) -> None:
     shared = "SELECT day(day), shared_requests FROM coverage_daily WHERE shared_requests > 0"
     assert day.asked(f"{shared} ORDER BY ALL") == [(2, 1), (4, 1)]
     shown = day.asked("SELECT day(day), reason, addresses, hours FROM identity_conflicts")
-    assert shown == [(2, "many users", 1, 2.0)]
+    assert shown == [(number, "many users", 1, None) for number in range(2, 7)]
 
 
 def test_many_browsers_that_name_no_user_share_an_address(day: Day) -> None:

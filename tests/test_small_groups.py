@@ -62,6 +62,8 @@ HARMLESS = {
     "coverage_weekly": ("coverage",),
     "changes": ("weeks_since_first",),
     "divisions": ("depth",),
+    "finding_confidence": ("confidence", "days_from"),  # of what is told to be there
+    "finding_evidence": ("first_line", "last_line"),
     "clock_skew": ("seconds", "pairs"),
     "unknown_queue": ("points", "weeks"),
     "sources": ("files", "lines", "events", "rejects", "ahead_seconds"),

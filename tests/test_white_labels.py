@@ -211,9 +211,9 @@ def test_explain_tells_where_the_answer_was_seen(logs: Path, tmp_path: Path, run
     ((day,),) = told(store, "SELECT last_seen FROM white_labels WHERE host LIKE 'community%'")
     said = run("explain", HOST, "--store", counted(store)).stdout
     assert f"by CNAME it is {TARGET}, seen in dnsmasq on {day}" in said
-    first, second = run("explain", HOST, "shop.example.net", "--store", store).stdout.split("\n")[
-        :2
-    ]
+    first, second = run(
+        "explain", HOST, "shop.example.net", "--store", counted(store)
+    ).stdout.split("\n")[:2]
     assert "Khoros Communities" in first
     assert "not in the catalogue" in second
     (row,) = run("explain", HOST, "--json", "--store", tmp_path / "none").rows

@@ -49,5 +49,6 @@ with left:
 with right:
     panels.traffic(store, head["app"], week)
     panels.tenants(store, head["app"])
+panels.confidence(store, head["app"])
 panels.hosts(store, head["app"])
 panels.due_diligence(store, head["app"])
