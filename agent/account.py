@@ -11,7 +11,10 @@ from typing import Any
 
 import duckdb
 
-_BY_PERSON = ("usage", "presence", "stated_department", "membership", "actor", "alias", "person")
+_BY_PERSON = (
+    *("usage", "presence", "stated_department", "membership", "actor", "alias", "person"),
+    *("person_department", "claim", "device"),
+)
 _COLLECTED = (
     "day",
     "host name",
@@ -23,11 +26,13 @@ _COLLECTED = (
 _NEVER = ("clear user name", "address", "path", "query", "referrer", "cookie", "user agent")
 
 
-def account(con: duckdb.DuckDBPyConnection, k: int, private: Sequence[str]) -> dict[str, Any]:
+def account(
+    con: duckdb.DuckDBPyConnection, k: int, days: int, private: Sequence[str]
+) -> dict[str, Any]:
     """Return what a store holds of people; ``con`` has ``work.duckdb`` open.
 
-    ``k`` is the smallest group that is told of, ``private`` names the categories that are kept by
-    department only.
+    ``k`` is the smallest group that is told of, ``days`` how long rows by person are kept, and
+    ``private`` names the categories that are kept by department only.
     """
     sources = con.execute(
         "SELECT source, list_sort(list_distinct(list(format))), bool_or(has_user),"
@@ -47,7 +52,10 @@ def account(con: duckdb.DuckDBPyConnection, k: int, private: Sequence[str]) -> d
         "kept_by_pseudonym": rows,
         "first_day": None if first is None else str(first),
         "last_day": None if last is None else str(last),
-        "retention_days": None,
+        "retention_days": days,
+        "weeks_kept_as_counts": con.execute(
+            "SELECT count(DISTINCT week) FROM past_department"
+        ).fetchall()[0][0],
         "clear_names_kept": False,
         "smallest_group": k,
         "kept_by_department_only": list(private),
@@ -77,11 +85,13 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     yield f"- Never kept: {', '.join(said['never_kept'])}."
     yield ""
     yield "## What is kept, and how long"
+    weeks = said["weeks_kept_as_counts"]
     for table, rows in said["kept_by_pseudonym"].items():
         yield f"- `{table}`: {rows} rows by pseudonym."
     yield "- Clear names: none. Sundial cannot turn a pseudonym back; who has the key and a list of"
     yield "  logins can tell which pseudonym is whose. 'sundial privacy destroy-key' ends that."
-    yield "- These rows do not expire; 'sundial privacy forget' removes those of one person."
+    yield f"- These rows expire after {said['retention_days']} days; of {weeks} weeks only counts"
+    yield "  are left. 'sundial privacy forget' removes the rows of one person at once."
     only = ", ".join(said["kept_by_department_only"]) or "none"
     yield f"- Categories kept by department and never by person: {only}."
     yield ""

@@ -352,6 +352,19 @@ def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json =
     )
 
 
+@privacy.command("expire")
+def expire(store: Store = _STORE, rules: RulesFolders = None) -> None:
+    """Remove rows by person that are older than keep_days today.
+
+    Every scan does it too, counting back from its newest day. The weeks stay in the findings as
+    they were. For stores into which no log is read any more.
+
+    Example: sundial privacy expire --store sundial-store
+    """
+    gone = flow.expire(store, rulebook.load_rules(own_rules.folders(store, rules)))
+    talk.print(f"{gone} rows removed.")
+
+
 @privacy.command("destroy-key")
 def destroy_key(
     store: Store = _STORE,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def scan(
         with kept.transaction() as con:
             people.place(con, who.directory, who.subnets, who.key)
             _withhold(con, rules)
-        kept.publish(lambda con: _derive(con, rules, settings))
+        _publish(kept, rules, settings, _newest(kept))
     report.seconds = time.monotonic() - began
     return report
 
@@ -93,9 +93,7 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
 
     No log is read. Raises StoreError where there is no store.
     """
-    if not (folder / "work.duckdb").exists():
-        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
-    with closing(store.Store(folder)) as kept:
+    with closing(_existing(folder)) as kept:
         changes = _relabel(kept, rules)
         with kept.transaction() as con:
             _withhold(con, rules)
@@ -140,7 +138,20 @@ def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
             gone = people.forget(con, who.key, login)
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: _derive(con, rules, settings))
+        kept.rewrite()
     return gone
+
+
+def expire(folder: Path, rules: rulebook.Rules) -> int:
+    """Remove rows by person that are too old today, though no log is read; return their number.
+
+    Raises StoreError where there is no store.
+    """
+    with closing(_existing(folder)) as kept:
+        settings = recalled(Settings(), kept.setting("settings"))
+        before = _rows(kept)
+        _publish(kept, rules, settings, datetime.now(UTC).date())
+        return before - _rows(kept)
 
 
 def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
@@ -148,12 +159,10 @@ def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
 
     Raises StoreError where there is no store.
     """
-    if not (folder / "work.duckdb").exists():
-        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
-    with closing(store.Store(folder)) as kept:
+    with closing(_existing(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         private = [one.name for one in rules.catalogue.categories.values() if one.personal]
-        said = account.account(kept.con, settings.smallest_group, private)
+        said = account.account(kept.con, settings.smallest_group, settings.retention, private)
     return said | {"files": account.files(folder)}
 
 
@@ -174,6 +183,35 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _existing(folder: Path) -> store.Store:
+    """Open a store that is there. Raises StoreError where there is none."""
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    return store.Store(folder)
+
+
+def _rows(kept: store.Store) -> int:
+    """Count the rows that tell what somebody did."""
+    counts = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+    return int(kept.con.execute(counts).fetchall()[0][0])
+
+
+def _newest(kept: store.Store) -> date:
+    """Return the newest day that was read, but none that is still to come."""
+    found = kept.con.execute("SELECT max(day) FROM presence").fetchall()[0][0]
+    today = datetime.now(UTC).date()
+    return min(today, found) if found else today
+
+
+def _publish(kept: store.Store, rules: rulebook.Rules, settings: Settings, today: date) -> None:
+    """Publish the findings, and let rows by person expire that are too old on a day."""
+    expire_before = today - timedelta(days=settings.retention)
+    before = _rows(kept)
+    kept.publish(lambda con: _derive(con, rules, settings, expire_before))
+    if _rows(kept) < before:
+        kept.rewrite()
 
 
 def _withhold(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
@@ -310,7 +348,12 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     )
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
+def _derive(
+    con: duckdb.DuckDBPyConnection,
+    rules: rulebook.Rules,
+    settings: Settings,
+    expire_before: date | None = None,
+) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -330,5 +373,6 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Set
         facts=rules.vendors.rows(datetime.now(UTC).date()),
         internal=settings.internal,
         endpoints=capture.endpoints(),
+        expire_before=expire_before,
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)

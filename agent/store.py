@@ -138,6 +138,7 @@ class Store:
         with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with _explained(self.path):
+            self._config = config
             self.con = duckdb.connect(str(self.path), config=config)
         try:
             self._prepare()
@@ -164,7 +165,7 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim"} <= self._tables():  # a store of an earlier Sundial
+        if not {"claimed", "claim", "past_cell"} <= self._tables():  # a store of an earlier Sundial
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
@@ -175,8 +176,9 @@ class Store:
         }
 
     def _clear(self) -> None:
-        for left in self.folder.glob(".findings-*.duckdb*"):
-            left.unlink()
+        for pattern in (".findings-*.duckdb*", ".rewritten-*.duckdb*"):
+            for left in self.folder.glob(pattern):
+                left.unlink()
         shutil.rmtree(self.spill, ignore_errors=True)
 
     def close(self) -> None:
@@ -245,6 +247,26 @@ class Store:
         with lent(self.con, tables), self.transaction() as con:
             for sql in sections("store.sql").values():
                 run(con, sql)
+
+    def rewrite(self) -> None:
+        """Write the store anew: a database keeps what was deleted in blocks that are free."""
+        fresh = self.folder / ".rewritten-work.duckdb"
+        quoted = str(fresh).replace("'", "''")
+        with _explained(self.path):
+            fresh.unlink(missing_ok=True)
+            own = self.con.execute("SELECT current_database()").fetchall()[0][0]
+            run(self.con, f"ATTACH '{quoted}' AS rewritten")
+            try:
+                fresh.chmod(0o600)
+                run(self.con, f"COPY FROM DATABASE {own} TO rewritten")
+                run(self.con, "CHECKPOINT rewritten")
+            finally:
+                run(self.con, "DETACH rewritten")
+            self.con.close()
+            with fresh.open("rb") as file:
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+            self.con = duckdb.connect(str(self.path), config=self._config)
 
     def publish(self, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> Path:
         """Write findings.duckdb anew with ``derive`` and swap it in; readers see old or new."""
