@@ -365,6 +365,35 @@ def expire(store: Store = _STORE, rules: RulesFolders = None) -> None:
     talk.print(f"{gone} rows removed.")
 
 
+@privacy.command("rotate-key")
+def rotate_key(
+    *,
+    store: Store = _STORE,
+    config: Annotated[Path | None, typer.Option(help="Settings (sundial.toml): people.")] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Directory, as for a scan: it carries people over.")
+    ] = None,
+) -> None:
+    """Give a store a new key, and destroy the old one.
+
+    Whoever the directory names keeps their rows, and is counted once across the change. All others
+    keep their rows too, but nobody can be recognised in them: seen again, they count as somebody
+    new, and so do addresses. Leases and log-ons are read again by the next scan. Hosts outside the
+    catalogue are counted by bits that depend on the key: seen before and after, people count twice
+    there. Destroy every backup of the old key too.
+
+    Example: sundial privacy rotate-key --store sundial-store --people staff.csv
+    """
+    settings = load_settings(config)
+    settings = replace(settings, people=people or settings.people)
+    carried, lost, problems = flow.rotate_key(store, settings)
+    for problem in problems:
+        talk.print(plain(problem))
+    talk.print(f"{store} has a new key; {carried} pseudonyms carried over, {lost} cut off.")
+    if problems:
+        raise typer.Exit(1)
+
+
 @privacy.command("destroy-key")
 def destroy_key(
     store: Store = _STORE,
@@ -376,8 +405,7 @@ def destroy_key(
     """Destroy the key of a store: nobody can ever be recognised in it again.
 
     The findings stay, and so do the rows of nobody in particular; no further log can be read into
-    this store. Destroy every backup of the key too. A new folder begins with a new key: so keys
-    are changed.
+    this store. Destroy every backup of the key too.
 
     Example: sundial privacy destroy-key --store sundial-store --for-good
     """

@@ -166,6 +166,29 @@ def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
     return said | {"files": account.files(folder)}
 
 
+def rotate_key(folder: Path, asked: Settings) -> tuple[int, int, list[Problem]]:
+    """Put a store under a new key and destroy the old one.
+
+    Return how many pseudonyms were carried over by the directory and how many were cut off, and
+    what is wrong with the directory. Killed half-way, it is done by the next call. Raises
+    StoreError where there is no store or no key, LogError for a directory that cannot be used.
+    """
+    report = intake.Report()
+    with closing(_existing(folder)) as kept:
+        new = people.Pseudonyms(people.draft_key(folder))
+        counts = (0, 0)
+        if kept.setting("key") != new.spelling("sundial"):
+            who = _who(asked, folder, report)
+            kept.belongs_to(who.key.spelling("sundial"))
+            with kept.transaction() as con:
+                counts = people.rotate(con, who.key, new, who.directory)
+                fingerprint = ["key", new.spelling("sundial")]
+                con.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", fingerprint)
+        kept.rewrite()
+        people.adopt_key(folder)
+    return *counts, report.problems
+
+
 def destroy_key(folder: Path) -> None:
     """Destroy the key of a store's pseudonyms, for good."""
     people.destroy_key(folder)

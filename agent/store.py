@@ -203,6 +203,8 @@ class Store:
             other = (
                 "was written under another pseudonym.key; restore that key, or use a new folder."
             )
+            if (self.folder / "pseudonym.key.new").exists():
+                other = "is half-way to a new key; run 'sundial privacy rotate-key' again."
             raise StoreError(Problem(str(self.folder), other))
         self.set("key", fingerprint)
 

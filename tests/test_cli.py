@@ -27,7 +27,7 @@ COMMANDS = [
 GROUPS = {
     "format": ["draft"],
     "people": ["check", "resolve"],
-    "privacy": ["report", "forget", "expire", "destroy-key"],
+    "privacy": ["report", "forget", "expire", "rotate-key", "destroy-key"],
     "catalogue": ["add", "unknown"],
 }
 """Commands that have commands of their own."""

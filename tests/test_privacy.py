@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from agent.model import Format, Sample
+from agent.pseudonyms import Pseudonyms, load_key
 from agent.rulebook import load_formats
 from tests.conftest import Run
 from tests.test_scan import _command
@@ -319,3 +320,90 @@ def test_the_report_is_read_off_the_store(run: Run, tmp_path: Path) -> None:
     assert row["smallest_group"] == 7
     assert row["kept_by_pseudonym"]["usage"] == 1  # type: ignore[index]
     assert "holds no store" in run("privacy", "report", "--store", tmp_path, ok=False).stderr
+
+
+def _week(folder: Path, name: str, logins: list[str], first: int) -> None:
+    """Write a day of one working week in which some people use an app."""
+    line = "{at}.1 9 10.0.0.1 TCP_MISS/200 9 GET http://app.slack.com/ {user} HIER_DIRECT/- -\n"
+    (folder / "logs").mkdir(exist_ok=True)
+    text = "".join(line.format(at=1772409600 + first, user=login) for login in logins)
+    (folder / "logs" / name).write_text(text)
+
+
+def _active(store: Path) -> int:
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        sql = "SELECT sum(active_people) FROM adoption_weekly WHERE week = '2026-03-02'"
+        return int(con.execute(sql).fetchall()[0][0])
+
+
+def _pseudonyms(store: Path) -> set[str]:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        sql = "SELECT key FROM actor UNION SELECT alt_key FROM actor"
+        sql += " UNION SELECT alias_key FROM alias"
+        return {key for (key,) in con.execute(sql).fetchall() if key}
+
+
+def _rotated(run: Run, folder: Path, *directory: str | Path) -> tuple[Path, set[str], bytes]:
+    """Scan a Monday, change the key, scan the Tuesday to Sunday of the same ten people."""
+    logins = [f"{LOGIN}{number}" for number in range(10)]
+    staff = "".join(f"{login},{login}@example.com,Sales\n" for login in logins)
+    (folder / "people.csv").write_text(f"login,mail,department\n{staff}")
+    people = ("--people", folder / "people.csv")
+    store = folder / "store"
+    _week(folder, "a.log", logins, 0)
+    run("scan", folder / "logs", "--store", store, *people)
+    old, key = _pseudonyms(store), (store / "pseudonym.key").read_bytes()
+    run("privacy", "rotate-key", "--store", store, *directory)
+    _week(folder, "b.log", [f"{login}@example.com" for login in logins], 6 * 86_400)
+    run("scan", folder / "logs", "--store", store, *people)
+    return store, old, key
+
+
+def test_a_new_key_counts_everybody_of_the_directory_once(run: Run, tmp_path: Path) -> None:
+    store, _, key = _rotated(run, tmp_path, "--people", tmp_path / "people.csv")
+    assert _active(store) == 10
+    assert (store / "pseudonym.key").read_bytes() != key
+    assert (store / "pseudonym.key").stat().st_mode & 0o777 == 0o600
+    assert not (store / "pseudonym.key.new").exists()
+
+
+def test_a_new_key_leads_to_no_old_pseudonym(run: Run, tmp_path: Path) -> None:
+    """What leaked before is of no use with what is there after, not even in a freed block."""
+    store, old, key = _rotated(run, tmp_path, "--people", tmp_path / "people.csv")
+    assert old
+    assert not old & _pseudonyms(store)
+    new = Pseudonyms(load_key(store))
+    assert new.spelling(f"{LOGIN}0") in _pseudonyms(store)
+    assert not old & {new.spelling(known) for known in (f"{LOGIN}0", f"{LOGIN}0@example.com")}
+    assert not old & {new.spelling(one) for one in old}, "nor is one made of the other"
+    files = [path.read_bytes() for path in store.rglob("*") if path.is_file()]
+    for gone in (key, *(one.encode() for one in old)):
+        assert all(gone not in content for content in files)
+
+
+def test_without_a_directory_a_new_key_makes_everybody_new(run: Run, tmp_path: Path) -> None:
+    """That is what is lost: the same ten people are counted twice in the week of the change."""
+    store, old, _ = _rotated(run, tmp_path)
+    assert _active(store) == 20
+    assert not old & _pseudonyms(store)
+
+
+def test_a_change_of_key_that_was_killed_is_done_by_the_next(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _forgettable(run, tmp_path)
+    directory = ("--people", tmp_path / "people.csv")
+    key = (store / "pseudonym.key").read_bytes()
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.people.adopt_key", killed)
+        run("privacy", "rotate-key", "--store", store, *directory, ok=False)
+    refused = run("scan", tmp_path / "a.log", "--store", store, ok=False)
+    assert "half-way to a new key; run 'sundial privacy rotate-key' again" in refused.stderr
+    run("privacy", "rotate-key", "--store", store, *directory)
+    assert (store / "pseudonym.key").read_bytes() != key
+    done = run("privacy", "forget", "--store", store, "--json", stdin=LOGIN)
+    assert done.rows[0]["usage"] == 2
