@@ -56,7 +56,10 @@ def account(
         "weeks_kept_as_counts": con.execute(
             "SELECT count(DISTINCT week) FROM past_department"
         ).fetchall()[0][0],
-        "clear_names_kept": False,
+        "clear_names_sealed": con.execute("SELECT count(*) FROM vault").fetchall()[0][0],
+        "names_may_be_revealed_until": dict(
+            con.execute("SELECT key, value FROM setting WHERE key = 'vault_until'").fetchall()
+        ).get("vault_until"),
         "smallest_group": k,
         "kept_by_department_only": list(private),
     }
@@ -69,6 +72,21 @@ def files(folder: Path) -> list[dict[str, str]]:
         for path in sorted(folder.iterdir())
         if path.is_file()
     ]
+
+
+def _names(said: dict[str, Any]) -> Iterator[str]:
+    until, records = said["names_may_be_revealed_until"], said["reveals"]
+    if until is None:
+        yield "- Clear names: none. Sundial cannot turn a pseudonym back; who has the key and a"
+        yield "  list of logins can tell which is whose. 'sundial privacy destroy-key' ends that."
+    else:
+        many = said["clear_names_sealed"]
+        yield f"- Clear names: {many}, sealed. Whoever holds the key of the vault may reveal one"
+        yield f"  until {until}, for a reason that is written down."
+    yield f"- Names revealed so far: {len(records)}; {said['audit']}."
+    for one in records:
+        at, who, whom, why = (one.get(part) for part in ("at", "who", "pseudonym", "reason"))
+        yield f"  - {at}, {who}: `{whom}`, because: {why}"
 
 
 def markdown(said: dict[str, Any]) -> Iterator[str]:
@@ -88,8 +106,7 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     weeks = said["weeks_kept_as_counts"]
     for table, rows in said["kept_by_pseudonym"].items():
         yield f"- `{table}`: {rows} rows by pseudonym."
-    yield "- Clear names: none. Sundial cannot turn a pseudonym back; who has the key and a list of"
-    yield "  logins can tell which pseudonym is whose. 'sundial privacy destroy-key' ends that."
+    yield from _names(said)
     yield f"- These rows expire after {said['retention_days']} days; of {weeks} weeks only counts"
     yield "  are left. 'sundial privacy forget' removes the rows of one person at once."
     only = ", ".join(said["kept_by_department_only"]) or "none"

@@ -18,7 +18,15 @@ import pyarrow as pa
 from agent import sql
 from agent.devices import Devices, read_devices
 from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
-from agent.pseudonyms import DRAFT, Pseudonyms, adopt_key, destroy_key, draft_key, load_key
+from agent.pseudonyms import (
+    DRAFT,
+    Pseudonyms,
+    adopt_key,
+    canonical,
+    destroy_key,
+    draft_key,
+    load_key,
+)
 from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
 
 __all__ = [
@@ -33,6 +41,7 @@ __all__ = [
     "Stay",
     "Subnets",
     "adopt_key",
+    "canonical",
     "destroy_key",
     "draft_key",
     "forget",
@@ -167,6 +176,10 @@ def replace_people(
 
 
 _OF_PERSON: Final = {
+    "vault": (
+        "pseudonym IN (FROM gone_key)"
+        " OR pseudonym IN (SELECT key FROM actor WHERE actor_id IN (FROM gone_actor))"
+    ),
     "usage": "actor_id IN (FROM gone_actor)",
     "presence": "actor_id IN (FROM gone_actor)",
     "stated_department": "actor_id IN (FROM gone_actor)",
@@ -209,7 +222,8 @@ def rotate(
     Who is in the directory keeps their rows: old and new key of a spelling are known here, and
     nowhere else. All other pseudonyms are replaced by such as no secret makes: their rows still
     count, but whoever is behind them is somebody new from now on. So are addresses, and leases and
-    log-ons are dropped, to be read again from their files. Runs in a transaction of the caller.
+    log-ons are dropped, to be read again from their files, and a vault is emptied. Runs in a
+    transaction of the caller.
     """
     spellings = {} if directory is None else {
         old.spelling(spelling): new.spelling(spelling)

@@ -162,6 +162,7 @@ UPDATE conflict SET address = new_key FROM given_key WHERE old_key = conflict.ad
 DELETE FROM claim;
 DELETE FROM claim_file;
 DELETE FROM device;
+DELETE FROM vault;
 DROP TABLE next_actor;
 DROP TABLE next_alias;
 DROP TABLE next_shared;

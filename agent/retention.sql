@@ -69,5 +69,6 @@ DELETE FROM person_department WHERE valid_to < getvariable('expire_before');
 DELETE FROM alias WHERE person_id NOT IN (SELECT person_id FROM person_department);
 DELETE FROM person WHERE person_id NOT IN (SELECT person_id FROM person_department);
 DELETE FROM actor WHERE actor_id NOT IN (SELECT actor_id FROM usage UNION SELECT actor_id FROM presence);
+DELETE FROM vault WHERE pseudonym NOT IN (SELECT key FROM actor);
 DELETE FROM membership WHERE actor_id NOT IN (SELECT actor_id FROM actor);
 DELETE FROM stated_department WHERE actor_id NOT IN (SELECT actor_id FROM actor);

@@ -17,6 +17,7 @@ import pyarrow as pa
 from agent import (
     account,
     adoption,
+    audit,
     capture,
     claims,
     files,
@@ -30,6 +31,7 @@ from agent import (
     rulebook,
     store,
     unknown,
+    vault,
     withhold,
 )
 from agent.errors import Problem, RulesError, StoreError
@@ -37,6 +39,8 @@ from agent.model import Match
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
+_WORDS = 3
+"""Words of a reason."""
 _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}|[0-9a-f:.]{2,45}")
 """A host name or an address; what else stands in its place is counted and not kept."""
 
@@ -48,6 +52,31 @@ class _Who:
     key: people.Pseudonyms
     directory: people.Directory | None
     subnets: people.Subnets | None
+
+
+class _Names:
+    """Gives users their pseudonyms, and seals their names for the vault where there is one."""
+
+    def __init__(self, kept: store.Store, key: people.Pseudonyms) -> None:
+        self._kept, self._key = kept, key
+        public = kept.setting("vault")
+        self._seal = None if public is None else vault.Seal(public)
+        self._met: dict[str, bytes] = {}
+
+    def user(self, raw: str) -> tuple[str, str | None]:
+        """Return the key of a user name, and of the part before its @ where it has one."""
+        found = self._key.user(raw)
+        if self._seal is not None and found[0] not in self._met:
+            self._met[found[0]] = self._seal.seal(people.canonical(raw))
+        return found
+
+    def keep(self) -> None:
+        """Put the names that are not yet there into the vault."""
+        if self._met:
+            with self._kept.transaction() as con:
+                con.executemany(
+                    "INSERT INTO vault VALUES (?, ?) ON CONFLICT DO NOTHING", [*self._met.items()]
+                )
 
 
 def scan(
@@ -69,15 +98,17 @@ def scan(
         settings = _settled(kept, asked, rules)
         logs = _find(paths, settings, report)
         held = _held(kept, settings, rules, who, report)
+        names = _Names(kept, who.key)
         with closing(reading.connect(kept.spill)) as con:
             intake.Intake(
                 con,
-                rolled=_rollup(con, kept, settings, rules, who=who, held=held),
+                rolled=_rollup(con, kept, settings, rules, who=who, held=held, user=names.user),
                 kept=kept,
                 known=rules.formats,
                 settings=settings,
                 report=report,
             ).read_all(logs)
+        names.keep()
         report.tell("publishing")
         report.notes += [Problem("catalogue", str(change)) for change in _relabel(kept, rules)]
         with kept.transaction() as con:
@@ -163,7 +194,12 @@ def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
         settings = recalled(Settings(), kept.setting("settings"))
         private = [one.name for one in rules.catalogue.categories.values() if one.personal]
         said = account.account(kept.con, settings.smallest_group, settings.retention, private)
-    return said | {"files": account.files(folder)}
+    records, fault = audited(folder)
+    return said | {
+        "reveals": [one for one in records if one.get("action") == "reveal"],
+        "audit": f"the record {fault}" if fault else "no record was changed",
+        "files": account.files(folder),
+    }
 
 
 def rotate_key(folder: Path, asked: Settings) -> tuple[int, int, list[Problem]]:
@@ -190,8 +226,82 @@ def rotate_key(folder: Path, asked: Settings) -> tuple[int, int, list[Problem]]:
 
 
 def destroy_key(folder: Path) -> None:
-    """Destroy the key of a store's pseudonyms, for good."""
+    """Destroy the key of a store's pseudonyms and its vault, for good."""
+    if (folder / "work.duckdb").exists():
+        close_vault(folder)
     people.destroy_key(folder)
+
+
+def open_vault(folder: Path, file: Path, passphrase: str, who: str, days: int) -> str:
+    """Make a vault for clear names, or renew the right to reveal; return the day it ends.
+
+    ``file`` is where the private key goes or is. Raises StoreError with what is wrong.
+    """
+    until = str(datetime.now(UTC).date() + timedelta(days=days))
+    if folder.resolve() in file.resolve().parents:
+        text = "lies in the store; keep the key of a vault where its readers are others."
+        raise StoreError(Problem(str(file), text))
+    with closing(_existing(folder)) as kept:
+        public = kept.setting("vault")
+        if public is None:
+            public = vault.make(file, passphrase)
+        else:
+            vault.Opener(file, passphrase, public)
+        _write_down(kept, action="vault", who=who, reason=f"names may be revealed until {until}")
+        kept.set("vault", public)
+        kept.set("vault_until", until)
+    return until
+
+
+def close_vault(folder: Path) -> int:
+    """Throw all clear names away, and keep none from now on; return how many there were."""
+    with closing(_existing(folder)) as kept:
+        with kept.transaction() as con:
+            gone = con.execute("DELETE FROM vault").fetchall()[0][0]
+            con.execute("DELETE FROM setting WHERE key IN ('vault', 'vault_until')")
+        kept.rewrite()
+    return int(gone)
+
+
+def reveal(  # noqa: PLR0913 - who, whom, by which right and why
+    folder: Path, pseudonym: str, file: Path, passphrase: str, *, who: str, reason: str
+) -> str:
+    """Return the clear name behind a pseudonym, once it is written down who asked and why.
+
+    Raises StoreError where there is no such name, right or reason.
+    """
+    if len(reason.split()) < _WORDS:
+        raise StoreError(Problem("--reason", "says too little; write why, in a few words."))
+    with closing(_existing(folder)) as kept:
+        public, until = kept.setting("vault"), kept.setting("vault_until")
+        if public is None or until is None:
+            raise StoreError(Problem(str(folder), "keeps no clear names."))
+        if str(datetime.now(UTC).date()) > until:
+            text = f"the right to reveal ended on {until}; 'sundial privacy vault' renews it."
+            raise StoreError(Problem(str(folder), text))
+        opener = vault.Opener(file, passphrase, public)
+        found = kept.con.execute("SELECT sealed FROM vault WHERE pseudonym = ?", [pseudonym])
+        rows = found.fetchall()
+        if not rows:
+            raise StoreError(Problem(str(folder), "holds no name of this pseudonym."))
+        _write_down(kept, action="reveal", who=who, pseudonym=pseudonym, reason=reason)
+        return opener.open(rows[0][0])
+
+
+def audited(folder: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the records of who revealed whom, and what is wrong with them or None."""
+    with closing(_existing(folder)) as kept:
+        records = audit.read(folder)
+        return records, audit.broken(records, kept.setting("audit"))
+
+
+def _write_down(kept: store.Store, **record: str) -> None:
+    """Add a record to the audit, and its hash to the store."""
+    fault = audit.broken(audit.read(kept.folder), kept.setting("audit"))
+    if fault:
+        raise StoreError(Problem(str(kept.folder / audit.NAME), fault))
+    moment = {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept.set("audit", audit.append(kept.folder, moment | record))
 
 
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -332,6 +442,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     *,
     who: _Who,
     held: pa.Table | None,
+    user: Callable[[str], tuple[str, str | None]],
 ) -> rollup.Rollup:
     """Prepare the grouping with what is known of people, now or from an earlier scan."""
     known = people.stored_subnets(kept.con) if who.subnets is None else who.subnets
@@ -363,7 +474,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,
-        user=who.key.user,
+        user=user,
         client=client,
     )
     return rollup.Rollup(

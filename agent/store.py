@@ -165,7 +165,8 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim", "past_cell"} <= self._tables():  # a store of an earlier Sundial
+        # A store of an earlier Sundial.
+        if not {"claimed", "claim", "past_cell", "vault"} <= self._tables():
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
