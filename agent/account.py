@@ -22,8 +22,10 @@ _COLLECTED = (
     "network of the address, as in the list of subnets, else /24",
     "requests, refused requests, bytes each way, first and last time of the day",
     "for hosts outside the catalogue no person: the department, and one of 128 bits to count by",
+    "of a line that cannot be read: its place, and its shape with letters and digits masked",
 )
-_NEVER = ("clear user name", "address", "path", "query", "referrer", "cookie", "user agent")
+_CLAIMED = "of leases and log-ons: who had which address and device when, all three as pseudonyms"
+_NEVER = ("address", "path", "query", "referrer", "cookie", "user agent")
 
 
 def account(
@@ -42,13 +44,16 @@ def account(
     rows = {
         table: con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in _BY_PERSON
     }
+    until = dict(
+        con.execute("SELECT key, value FROM setting WHERE key = 'vault_until'").fetchall()
+    ).get("vault_until")
     return {
         "sources": [
             {"source": name, "formats": formats, "names_users": users, "names_addresses": clients}
             for name, formats, users, clients in sources
         ],
-        "collected": list(_COLLECTED),
-        "never_kept": list(_NEVER),
+        "collected": [*_COLLECTED, *([_CLAIMED] if rows["claim"] else [])],
+        "never_kept": [*([] if until else ["clear user name"]), *_NEVER],
         "kept_by_pseudonym": rows,
         "first_day": None if first is None else str(first),
         "last_day": None if last is None else str(last),
@@ -57,9 +62,7 @@ def account(
             "SELECT count(DISTINCT week) FROM past_department"
         ).fetchall()[0][0],
         "clear_names_sealed": con.execute("SELECT count(*) FROM vault").fetchall()[0][0],
-        "names_may_be_revealed_until": dict(
-            con.execute("SELECT key, value FROM setting WHERE key = 'vault_until'").fetchall()
-        ).get("vault_until"),
+        "names_may_be_revealed_until": until,
         "smallest_group": k,
         "kept_by_department_only": list(private),
     }
@@ -105,7 +108,8 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     yield "## What is kept, and how long"
     weeks = said["weeks_kept_as_counts"]
     for table, rows in said["kept_by_pseudonym"].items():
-        yield f"- `{table}`: {rows} rows by pseudonym."
+        if rows:
+            yield f"- `{table}`: {rows} rows by pseudonym."
     yield from _names(said)
     yield f"- These rows expire after {said['retention_days']} days; of {weeks} weeks only counts"
     yield "  are left. 'sundial privacy forget' removes the rows of one person at once."
@@ -113,8 +117,11 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     yield f"- Categories kept by department and never by person: {only}."
     yield ""
     yield "## Who is shown what"
-    yield f"- Nothing is told of groups of fewer than {said['smallest_group']} people."
-    yield "- The pages show `findings.duckdb` and nothing else; it holds no pseudonym."
+    least = said["smallest_group"]
+    yield f"- Nothing is told of fewer than {least} people, in sums and differences neither, and"
+    yield "  of a department of fewer nothing but its name."
+    yield "- The pages show `findings.duckdb` and nothing else; it holds no pseudonym. Whoever can"
+    yield "  read this file or reach the pages sees all of it."
     for one in said["files"]:
         others = int(one["mode"], 8) & 0o077
         readers = "others on this machine may read it" if others else "its owner alone"

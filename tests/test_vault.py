@@ -147,6 +147,7 @@ def test_the_report_tells_who_revealed_whom(kept: Kept) -> None:
     assert "Names revealed so far: 1; no record was changed." in report
     assert f"`{kept.pseudonym(LOGIN)}`, because: {REASON}" in report
     assert "Clear names: 3, sealed." in report
+    assert "Never kept: address, path" in report, "but names, under seal"
 
 
 def _without_last(lines: list[str]) -> list[str]:
