@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from datetime import date, timedelta
 from typing import Final, Protocol
 
 import duckdb
@@ -41,6 +42,16 @@ _SCRATCH: Final = {
     "MACRO": "monday fraction crowd shown open stepped rough shown_regular told",
 }
 """What the scripts leave behind, in an order in which it can go."""
+_PAST: Final = {
+    "usage_daily": "day",
+    "usage_weekly": "week",
+    "coverage_daily": "day",
+    "hidden_daily": "day",
+    "identity_conflicts": "day",
+}
+"""Tables of which days and weeks stay as they were published once their people have expired."""
+_WARM_UP: Final = timedelta(weeks=8)
+"""How long before their people expire weeks are kept as counts; retention.sql says why."""
 _ENDPOINT: Final = ("kind", "operator", "host")
 _HELD: Final = (
     "trial_people",
@@ -85,6 +96,7 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     retired: Iterable[tuple[str, str]] = (),
     confidence: Confidence | None = None,
     own: Iterable[str] = (),
+    expire_before: date | None = None,
 ) -> None:
     """Fill the empty database attached as ``findings`` from the star in the default catalogue.
 
@@ -95,7 +107,9 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
     from which on nothing is expected of them. ``confidence`` are other odds than the shipped ones,
     ``own`` the ids of the operator's own apps.
-    Writes only to ``findings``, in several transactions, so ``con`` must not be inside one.
+    Rows by person of days before ``expire_before`` are removed from the star, once their weeks are
+    kept in it as counts. Else this writes only to ``findings``. It runs several transactions, so
+    ``con`` must not be inside one.
     """
     suffixes, odds = tuple(internal), confidence or load_confidence()
     given = {
@@ -123,15 +137,54 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
                 con.execute(sql.script(script))
             if k > 1:
                 con.execute(sql.script(_WITHHOLDING))
+            _recall(con)
             con.execute(sql.script(_TOTALS))
+            if expire_before is not None:
+                _expire(con, expire_before - timedelta(days=expire_before.weekday()))
         found = {"k": str(k), "coverage_floor": str(thresholds.coverage_floor)}
         _add_meta(con, dict(meta) | found)
     finally:
         for kind, names in _SCRATCH.items():
             for name in names.split():
                 con.execute(f"DROP {kind} IF EXISTS temp.{name}")
-        for name in values:
+        for name in (*values, "expire_before", "frozen_before"):
             con.execute(f"RESET VARIABLE {name}")
+
+
+def _recall(con: duckdb.DuckDBPyConnection) -> None:
+    """Tell of days whose people have expired what was told of them before."""
+    held = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'past'"
+    ).fetchall()
+    for (table,) in held:
+        day = _PAST[table]
+        con.execute(f"DELETE FROM findings.{table} USING span WHERE {day} < past_until")
+        con.execute(f"INSERT INTO findings.{table} BY NAME FROM past.{table}")
+
+
+def _expire(con: duckdb.DuckDBPyConnection, monday: date) -> None:
+    """Keep weeks as counts and remove rows by person, all or nothing; do nothing without any."""
+    old = "SELECT 1 FROM (SELECT day FROM usage UNION ALL SELECT day FROM presence) WHERE day < ?"
+    if not con.execute(f"{old} LIMIT 1", [monday]).fetchall():
+        return
+    parts, frozen = sql.sections("retention.sql"), monday + _WARM_UP
+    con.execute(f"SET VARIABLE expire_before = DATE '{monday}'")
+    con.execute(f"SET VARIABLE frozen_before = DATE '{frozen}'")
+    con.execute("BEGIN")
+    try:
+        con.execute("CREATE SCHEMA IF NOT EXISTS past")
+        for table, day in _PAST.items():
+            con.execute(f"CREATE TABLE IF NOT EXISTS past.{table} AS FROM findings.{table} LIMIT 0")
+            con.execute(
+                f"INSERT INTO past.{table} BY NAME SELECT {table}.* FROM findings.{table}, span"
+                f" WHERE {day} >= past_until AND {day} < DATE '{frozen}'"
+            )
+        con.execute(parts["keep"])
+        con.execute(parts["expire"])
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
 
 
 def _variables(thresholds: Thresholds) -> dict[str, float]:

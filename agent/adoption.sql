@@ -40,8 +40,17 @@ FROM (
 GROUP BY ALL;
 
 CREATE OR REPLACE TEMP TABLE cell_week AS
-WITH weekly AS (
-    SELECT week, app_no, dept, count(*) AS active FROM active GROUP BY ALL
+WITH past AS (
+    SELECT week, app_no, dept, active, regular, visible
+    FROM past_cell JOIN app_no USING (app) JOIN department_no USING (department)
+),
+weekly AS (
+    SELECT week, app_no, dept, count(*) AS active
+    FROM active
+    WHERE week >= (SELECT past_until FROM span)
+    GROUP BY ALL
+    UNION ALL
+    SELECT week, app_no, dept, active FROM past WHERE active > 0
 ),
 cell AS (
     SELECT
@@ -79,12 +88,16 @@ looked_at AS (
         department_week.visible AS lit,
         visible_no,
         greatest(coalesce(weekly.active, 0), users - gone) AS in_sight,
-        lit AND coalesce(fraction(in_sight, in_sight + gone), 1) >= getvariable('coverage_floor')
-            AS visible
+        coalesce(
+            past.visible,
+            lit AND coalesce(fraction(in_sight, in_sight + gone), 1) >= getvariable('coverage_floor')
+        ) AS visible,
+        past.regular AS past_regular
     FROM cell
     JOIN department_week USING (dept)
     LEFT JOIN weekly USING (week, app_no, dept)
     LEFT JOIN former USING (week, app_no, dept)
+    LEFT JOIN past USING (week, app_no, dept)
     WHERE week >= first_week AND week <= (SELECT last_week FROM span)
 )
 SELECT *, count(*) FILTER (WHERE visible) OVER (PARTITION BY cell ORDER BY week) AS cell_no
@@ -100,7 +113,10 @@ WITH counted AS (
         active,
         covered,
         visible,
-        CAST(sum(coalesce(change, 0)) OVER (PARTITION BY cell ORDER BY week) AS INTEGER) AS regular
+        coalesce(
+            past_regular,
+            CAST(sum(coalesce(change, 0)) OVER (PARTITION BY cell ORDER BY week) AS INTEGER)
+        ) AS regular
     FROM cell_week LEFT JOIN turn USING (app_no, dept, visible_no)
     WHERE lit
 ),

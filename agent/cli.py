@@ -6,6 +6,7 @@ read or stored; 2 wrong usage, settings or rules.
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -41,6 +42,9 @@ from agent.model import Format
 from agent.settings import ClaimSetting, check_zone, load_settings
 from agent.terminal import counter, plain, print_rows, progress, steps, talk, write
 from agent.version import VERSION
+
+if sys.platform != "win32":
+    import pwd
 
 app = typer.Typer(
     name="sundial",
@@ -363,6 +367,132 @@ def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json =
     )
 
 
+@privacy.command("expire")
+def expire(store: Store = _STORE, rules: RulesFolders = None) -> None:
+    """Remove rows by person that are older than keep_days today.
+
+    Every scan does it too, counting back from its newest day. The weeks stay in the findings as
+    they were. For stores into which no log is read any more.
+
+    Example: sundial privacy expire --store sundial-store
+    """
+    gone = flow.expire(store, rulebook.load_rules(own_rules.folders(store, rules)))
+    talk.print(f"{gone} rows removed.")
+
+
+@privacy.command("rotate-key")
+def rotate_key(
+    *,
+    store: Store = _STORE,
+    config: Annotated[Path | None, typer.Option(help="Settings (sundial.toml): people.")] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Directory, as for a scan: it carries people over.")
+    ] = None,
+) -> None:
+    """Give a store a new key, and destroy the old one.
+
+    Whoever the directory names keeps their rows, and is counted once across the change. All others
+    keep their rows too, but nobody can be recognised in them: seen again, they count as somebody
+    new, and so do addresses. Leases and log-ons are read again by the next scan. Hosts outside the
+    catalogue are counted by bits that depend on the key: seen before and after, people count twice
+    there. Destroy every backup of the old key too.
+
+    Example: sundial privacy rotate-key --store sundial-store --people staff.csv
+    """
+    settings = load_settings(config)
+    settings = replace(settings, people=people or settings.people)
+    carried, lost, problems = flow.rotate_key(store, settings)
+    for problem in problems:
+        talk.print(plain(problem))
+    talk.print(f"{store} has a new key; {carried} pseudonyms carried over, {lost} cut off.")
+    if problems:
+        raise typer.Exit(1)
+
+
+@privacy.command("vault")
+def vault(
+    key: Annotated[Path, typer.Argument(help="File of the private key, outside the store.")],
+    *,
+    store: Store = _STORE,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long names may be revealed.")] = 30,
+    close: Annotated[
+        bool, typer.Option("--close", help="Throw all names away, and keep none any more.")
+    ] = False,
+) -> None:
+    """Keep clear names of users from the next scan on, sealed; or renew the right to reveal them.
+
+    Off unless you do this. Scans can add names and cannot read them: that takes the private key,
+    which is written into KEY under a passphrase. Give it to somebody who does not run the scans.
+    The passphrase is asked for, or read from standard input.
+
+    Example: sundial privacy vault /media/dpo/reveal.pem --store sundial-store --days 30
+    """
+    if close:
+        talk.print(f"{flow.close_vault(store)} names thrown away.")
+        return
+    until = flow.open_vault(store, key, _passphrase(), _operator(), days)
+    talk.print(f"{store} keeps sealed names; with {key} they may be revealed until {until}.")
+
+
+@privacy.command("reveal")
+def reveal(
+    pseudonym: Annotated[str, typer.Argument(help="Pseudonym, as in work.duckdb.")],
+    *,
+    key: Annotated[Path, typer.Option(help="File of the private key of the vault.")],
+    reason: Annotated[str, typer.Option(help="Why; it is written down for good.")],
+    store: Store = _STORE,
+) -> None:
+    """Print the clear name behind a pseudonym; who asked, when and why is written down first.
+
+    Example: sundial privacy reveal 5f0c… --key /media/dpo/reveal.pem --reason "Case 12, agreed"
+    """
+    name = flow.reveal(store, pseudonym, key, _passphrase(), who=_operator(), reason=reason)
+    write([plain(name)])
+
+
+@privacy.command("audit")
+def audit(store: Store = _STORE, json_lines: Json = False) -> None:
+    """Report who revealed whom and why, and prove that no record was changed.
+
+    Exit code 1 where one was. Keep the last hash elsewhere: it proves the whole file.
+
+    Example: sundial privacy audit --store sundial-store
+    """
+    records, fault = flow.audited(store)
+    if json_lines:
+        print_rows(records)
+    else:
+        write(
+            plain(
+                " ".join(
+                    str(record.get(part, ""))
+                    for part in ("number", "at", "who", "action", "pseudonym", "reason")
+                )
+            )
+            for record in records
+        )
+    if fault:
+        raise StoreError(Problem(str(store / "audit.jsonl"), fault))
+    last = f" The last hash is {records[-1]['hash']}." if records else ""
+    talk.print(f"{len(records)} records, none changed.{last}")
+
+
+def _passphrase() -> str:
+    """Ask for a passphrase, or read it where nobody can be asked; never from the command line."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Passphrase", hide_input=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _operator() -> str:
+    """Return who runs this, by the system's account and not by what the environment claims."""
+    if sys.platform == "win32":
+        return getpass.getuser()
+    name = pwd.getpwuid(os.getuid()).pw_name
+    behind = os.environ.get("SUDO_USER")
+    return f"{name} (sudo by {behind})" if behind else name
+
+
 @privacy.command("destroy-key")
 def destroy_key(
     store: Store = _STORE,
@@ -374,8 +504,7 @@ def destroy_key(
     """Destroy the key of a store: nobody can ever be recognised in it again.
 
     The findings stay, and so do the rows of nobody in particular; no further log can be read into
-    this store. Destroy every backup of the key too. A new folder begins with a new key: so keys
-    are changed.
+    this store. Destroy every backup of the key too.
 
     Example: sundial privacy destroy-key --store sundial-store --for-good
     """

@@ -4,6 +4,9 @@
 CREATE OR REPLACE TEMP MACRO told(total, hidden) AS
     CASE WHEN total > 0 OR NOT hidden THEN coalesce(total, 0) END;
 
+UPDATE findings.apps
+SET requests = (SELECT sum(requests) FROM findings.usage_weekly WHERE usage_weekly.app = apps.app);
+
 -- People whom nobody could place are no department of the company, unless there is no other.
 INSERT INTO findings.adoption_company
 WITH part AS (

@@ -6,6 +6,7 @@ joins to events. Clear names stay in this process.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,11 +18,20 @@ import pyarrow as pa
 from agent import sql
 from agent.devices import Devices, read_devices
 from agent.directory import ALWAYS, FOREVER, Directory, Person, Stay, read_directory
-from agent.pseudonyms import Pseudonyms, destroy_key, load_key
+from agent.pseudonyms import (
+    DRAFT,
+    Pseudonyms,
+    adopt_key,
+    canonical,
+    destroy_key,
+    draft_key,
+    load_key,
+)
 from agent.subnets import Subnet, Subnets, holds_ranges, network_of, read_subnets
 
 __all__ = [
     "ALWAYS",
+    "DRAFT",
     "FOREVER",
     "MANY",
     "Devices",
@@ -31,7 +41,10 @@ __all__ = [
     "Pseudonyms",
     "Stay",
     "Subnets",
+    "adopt_key",
+    "canonical",
     "destroy_key",
+    "draft_key",
     "forget",
     "holds_ranges",
     "load_key",
@@ -43,6 +56,7 @@ __all__ = [
     "read_directory",
     "read_subnets",
     "replace_people",
+    "rotate",
     "stored_names",
     "stored_subnets",
 ]
@@ -179,6 +193,10 @@ def replace_people(
 
 
 _OF_PERSON: Final = {
+    "vault": (
+        "pseudonym IN (FROM gone_key)"
+        " OR pseudonym IN (SELECT key FROM actor WHERE actor_id IN (FROM gone_actor))"
+    ),
     "usage": "actor_id IN (FROM gone_actor)",
     "presence": "actor_id IN (FROM gone_actor)",
     "sighting": "actor_id IN (FROM gone_actor)",
@@ -213,6 +231,32 @@ def forget(con: duckdb.DuckDBPyConnection, pseudonyms: Pseudonyms, login: str) -
     for name in ("person", "key", "actor", "device"):
         con.execute(f"DROP TABLE gone_{name}")
     return gone
+
+
+def rotate(
+    con: duckdb.DuckDBPyConnection, old: Pseudonyms, new: Pseudonyms, directory: Directory | None
+) -> tuple[int, int]:
+    """Put every pseudonym of a store under another secret; return those kept and those cut off.
+
+    Who is in the directory keeps their rows: old and new key of a spelling are known here, and
+    nowhere else. All other pseudonyms are replaced by such as no secret makes: their rows still
+    count, but whoever is behind them is somebody new from now on. So are addresses, and leases and
+    log-ons are dropped, to be read again from their files, and a vault is emptied. Runs in a
+    transaction of the caller.
+    """
+    spellings = {} if directory is None else {
+        old.spelling(spelling): new.spelling(spelling)
+        for person in directory.people
+        for spelling in person.spellings
+    }  # fmt: skip
+    held = {key for (key,) in con.execute(sql.sections("people.sql")["held_keys"]).fetchall()}
+    lost = Pseudonyms(secrets.token_bytes(32))
+    made = {key: spellings.get(key) or lost.spelling(key) for key in held}
+    keys = pa.table({"old_key": list(made), "new_key": list(made.values())})
+    with sql.lent(con, {"given_key": keys}):
+        con.execute(sql.sections("people.sql")["rotated"])
+    kept = len(held & spellings.keys())
+    return kept, len(held) - kept
 
 
 def stored_subnets(con: duckdb.DuckDBPyConnection) -> Subnets:

@@ -166,6 +166,42 @@ WHERE kind = 'user' AND (key IN (FROM gone_key) OR alt_key IN (FROM gone_key));
 CREATE OR REPLACE TEMP TABLE gone_device AS
 SELECT device_key FROM device WHERE user_key IN (FROM gone_key) OR alt_key IN (FROM gone_key);
 
+-- section: held_keys
+SELECT key FROM actor WHERE key <> 'anonymous'
+UNION SELECT alt_key FROM actor WHERE alt_key IS NOT NULL
+UNION SELECT alias_key FROM alias
+UNION SELECT address FROM conflict
+UNION SELECT address FROM shared_address;
+
+-- section: rotated
+CREATE OR REPLACE TEMP TABLE next_actor AS
+SELECT actor_id, kind, coalesce(own.new_key, key) AS key, part.new_key AS alt_key, network
+FROM actor
+LEFT JOIN given_key AS own ON own.old_key = actor.key
+LEFT JOIN given_key AS part ON part.old_key = actor.alt_key;
+DELETE FROM actor;
+INSERT INTO actor FROM next_actor;
+
+CREATE OR REPLACE TEMP TABLE next_alias AS
+SELECT new_key AS alias_key, person_id FROM alias JOIN given_key ON old_key = alias_key;
+DELETE FROM alias;
+INSERT INTO alias FROM next_alias;
+
+CREATE OR REPLACE TEMP TABLE next_shared AS
+SELECT new_key AS address, valid_from, valid_to FROM shared_address JOIN given_key ON old_key = address;
+DELETE FROM shared_address;
+INSERT INTO shared_address FROM next_shared;
+
+UPDATE conflict SET address = new_key FROM given_key WHERE old_key = conflict.address;
+
+DELETE FROM claim;
+DELETE FROM claim_file;
+DELETE FROM device;
+DELETE FROM vault;
+DROP TABLE next_actor;
+DROP TABLE next_alias;
+DROP TABLE next_shared;
+
 -- section: stored_names
 -- The days on which somebody belongs nowhere are told too, so that no address places a guest.
 WITH gap AS (

@@ -17,6 +17,8 @@ from typing import Final
 from agent.addresses import parse_address
 from agent.errors import Problem, StoreError
 
+DRAFT: Final = "pseudonym.key.new"
+"""The next secret, while a store is being rewritten under it."""
 _KEY_BYTES: Final = 32
 _KEY_CHARACTERS: Final = 32
 
@@ -63,6 +65,28 @@ def destroy_key(folder: Path) -> None:
     except OSError as error:
         text = f"cannot be destroyed: {error.strerror}."
         raise StoreError(Problem(str(path), text)) from error
+
+
+def draft_key(folder: Path) -> bytes:
+    """Return the secret that is to be the next one, in ``folder/pseudonym.key.new``; made if new.
+
+    Raises StoreError when it cannot be read or made.
+    """
+    path = folder / DRAFT
+    try:
+        if not path.exists():
+            _make_key(path)
+        return path.read_bytes()
+    except OSError as error:
+        text = f"cannot be made: {error.strerror}."
+        raise StoreError(Problem(str(path), text)) from error
+
+
+def adopt_key(folder: Path) -> None:
+    """Destroy the secret of a store and put the drafted one in its place."""
+    if (folder / "pseudonym.key").exists():
+        destroy_key(folder)
+    (folder / DRAFT).rename(folder / "pseudonym.key")
 
 
 def _make_key(path: Path) -> None:

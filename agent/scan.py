@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from agent import (
     account,
     adoption,
+    audit,
     capture,
     claims,
     files,
@@ -30,6 +32,7 @@ from agent import (
     rulebook,
     store,
     unknown,
+    vault,
     white_labels,
     withhold,
 )
@@ -38,6 +41,8 @@ from agent.model import Match
 from agent.settings import Settings, recalled, remembered
 from agent.version import VERSION
 
+_WORDS = 3
+"""Words of a reason."""
 _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}|[0-9a-f:.]{2,45}")
 """A host name or an address; what else stands in its place is counted and not kept."""
 
@@ -49,6 +54,31 @@ class _Who:
     key: people.Pseudonyms
     directory: people.Directory | None
     subnets: people.Subnets | None
+
+
+class _Names:
+    """Gives users their pseudonyms, and seals their names for the vault where there is one."""
+
+    def __init__(self, kept: store.Store, key: people.Pseudonyms) -> None:
+        self._kept, self._key = kept, key
+        public = kept.setting("vault")
+        self._seal = None if public is None else vault.Seal(public)
+        self._met: dict[str, bytes] = {}
+
+    def user(self, raw: str) -> tuple[str, str | None]:
+        """Return the key of a user name, and of the part before its @ where it has one."""
+        found = self._key.user(raw)
+        if self._seal is not None and found[0] not in self._met:
+            self._met[found[0]] = self._seal.seal(people.canonical(raw))
+        return found
+
+    def keep(self) -> None:
+        """Put the names that are not yet there into the vault."""
+        if self._met:
+            with self._kept.transaction() as con:
+                con.executemany(
+                    "INSERT INTO vault VALUES (?, ?) ON CONFLICT DO NOTHING", [*self._met.items()]
+                )
 
 
 def scan(
@@ -71,15 +101,18 @@ def scan(
         logs = _find(paths, settings, report)
         held = _held(kept, settings, rules, who, report)
         labels = _white_labels(kept, settings.internal, rules)
+        names = _Names(kept, who.key)
+        roll = partial(_rollup, labels=labels, who=who, held=held, user=names.user)
         with closing(reading.connect(kept.spill)) as con:
             intake.Intake(
                 con,
-                rolled=_rollup(con, kept, settings, rules, labels, who=who, held=held),
+                rolled=roll(con, kept, settings, rules),
                 kept=kept,
                 known=rules.formats,
                 settings=settings,
                 report=report,
             ).read_all(logs)
+        names.keep()
         report.tell("publishing")
         report.notes += [
             Problem("catalogue", str(change)) for change in _relabel(kept, rules, labels)
@@ -88,7 +121,7 @@ def scan(
             many = claims.terms(settings).many
             people.place(con, who.directory, who.subnets, who.key, many)
             _withhold(con, rules)
-        kept.publish(lambda con: _derive(con, rules, settings))
+        _publish(kept, rules, settings, _newest(kept))
     report.seconds = time.monotonic() - began
     return report
 
@@ -98,9 +131,7 @@ def reclassify(folder: Path, rules: rulebook.Rules) -> list[relabel.Change]:
 
     No log is read. Raises StoreError where there is no store.
     """
-    if not (folder / "work.duckdb").exists():
-        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
-    with closing(store.Store(folder)) as kept:
+    with closing(_existing(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         changes = _relabel(kept, rules, _white_labels(kept, settings.internal, rules))
         with kept.transaction() as con:
@@ -146,7 +177,20 @@ def forget(folder: Path, login: str, rules: rulebook.Rules) -> dict[str, int]:
             gone = people.forget(con, who.key, login)
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: _derive(con, rules, settings))
+        kept.rewrite()
     return gone
+
+
+def expire(folder: Path, rules: rulebook.Rules) -> int:
+    """Remove rows by person that are too old today, though no log is read; return their number.
+
+    Raises StoreError where there is no store.
+    """
+    with closing(_existing(folder)) as kept:
+        settings = recalled(Settings(), kept.setting("settings"))
+        before = _rows(kept)
+        _publish(kept, rules, settings, datetime.now(UTC).date())
+        return before - _rows(kept)
 
 
 def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
@@ -154,18 +198,118 @@ def privacy_report(folder: Path, rules: rulebook.Rules) -> dict[str, Any]:
 
     Raises StoreError where there is no store.
     """
-    if not (folder / "work.duckdb").exists():
-        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
-    with closing(store.Store(folder)) as kept:
+    with closing(_existing(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         private = [one.name for one in rules.catalogue.categories.values() if one.personal]
-        said = account.account(kept.con, settings.smallest_group, private)
-    return said | {"files": account.files(folder)}
+        said = account.account(kept.con, settings.smallest_group, settings.retention, private)
+    records, fault = audited(folder)
+    return said | {
+        "reveals": [one for one in records if one.get("action") == "reveal"],
+        "audit": f"the record {fault}" if fault else "no record was changed",
+        "files": account.files(folder),
+    }
+
+
+def rotate_key(folder: Path, asked: Settings) -> tuple[int, int, list[Problem]]:
+    """Put a store under a new key and destroy the old one.
+
+    Return how many pseudonyms were carried over by the directory and how many were cut off, and
+    what is wrong with the directory. Killed half-way, it is done by the next call. Raises
+    StoreError where there is no store or no key, LogError for a directory that cannot be used.
+    """
+    report = intake.Report()
+    with closing(_existing(folder)) as kept:
+        new = people.Pseudonyms(people.draft_key(folder))
+        counts = (0, 0)
+        if kept.setting("key") != new.spelling("sundial"):
+            who = _who(asked, folder, report)
+            kept.belongs_to(who.key.spelling("sundial"))
+            with kept.transaction() as con:
+                counts = people.rotate(con, who.key, new, who.directory)
+                fingerprint = ["key", new.spelling("sundial")]
+                con.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", fingerprint)
+        kept.rewrite()
+        people.adopt_key(folder)
+    return *counts, report.problems
 
 
 def destroy_key(folder: Path) -> None:
-    """Destroy the key of a store's pseudonyms, for good."""
+    """Destroy the key of a store's pseudonyms and its vault, for good."""
+    if (folder / "work.duckdb").exists():
+        close_vault(folder)
     people.destroy_key(folder)
+
+
+def open_vault(folder: Path, file: Path, passphrase: str, who: str, days: int) -> str:
+    """Make a vault for clear names, or renew the right to reveal; return the day it ends.
+
+    ``file`` is where the private key goes or is. Raises StoreError with what is wrong.
+    """
+    until = str(datetime.now(UTC).date() + timedelta(days=days))
+    if folder.resolve() in file.resolve().parents:
+        text = "lies in the store; keep the key of a vault where its readers are others."
+        raise StoreError(Problem(str(file), text))
+    with closing(_existing(folder)) as kept:
+        public = kept.setting("vault")
+        if public is None:
+            public = vault.make(file, passphrase)
+        else:
+            vault.Opener(file, passphrase, public)
+        _write_down(kept, action="vault", who=who, reason=f"names may be revealed until {until}")
+        kept.set("vault", public)
+        kept.set("vault_until", until)
+    return until
+
+
+def close_vault(folder: Path) -> int:
+    """Throw all clear names away, and keep none from now on; return how many there were."""
+    with closing(_existing(folder)) as kept:
+        with kept.transaction() as con:
+            gone = con.execute("DELETE FROM vault").fetchall()[0][0]
+            con.execute("DELETE FROM setting WHERE key IN ('vault', 'vault_until')")
+        kept.rewrite()
+    return int(gone)
+
+
+def reveal(  # noqa: PLR0913 - who, whom, by which right and why
+    folder: Path, pseudonym: str, file: Path, passphrase: str, *, who: str, reason: str
+) -> str:
+    """Return the clear name behind a pseudonym, once it is written down who asked and why.
+
+    Raises StoreError where there is no such name, right or reason.
+    """
+    if len(reason.split()) < _WORDS:
+        raise StoreError(Problem("--reason", "says too little; write why, in a few words."))
+    with closing(_existing(folder)) as kept:
+        public, until = kept.setting("vault"), kept.setting("vault_until")
+        if public is None or until is None:
+            raise StoreError(Problem(str(folder), "keeps no clear names."))
+        if str(datetime.now(UTC).date()) > until:
+            text = f"the right to reveal ended on {until}; 'sundial privacy vault' renews it."
+            raise StoreError(Problem(str(folder), text))
+        opener = vault.Opener(file, passphrase, public)
+        found = kept.con.execute("SELECT sealed FROM vault WHERE pseudonym = ?", [pseudonym])
+        rows = found.fetchall()
+        if not rows:
+            raise StoreError(Problem(str(folder), "holds no name of this pseudonym."))
+        _write_down(kept, action="reveal", who=who, pseudonym=pseudonym, reason=reason)
+        return opener.open(rows[0][0])
+
+
+def audited(folder: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the records of who revealed whom, and what is wrong with them or None."""
+    with closing(_existing(folder)) as kept:
+        records = audit.read(folder)
+        return records, audit.broken(records, kept.setting("audit"))
+
+
+def _write_down(kept: store.Store, **record: str) -> None:
+    """Add a record to the audit, and its hash to the store."""
+    fault = audit.broken(audit.read(kept.folder), kept.setting("audit"))
+    if fault:
+        raise StoreError(Problem(str(kept.folder / audit.NAME), fault))
+    moment = {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept.set("audit", audit.append(kept.folder, moment | record))
 
 
 def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -180,6 +324,35 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         found = con.execute("SELECT * FROM unknown_queue ORDER BY rowid LIMIT ?", [most])
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _existing(folder: Path) -> store.Store:
+    """Open a store that is there. Raises StoreError where there is none."""
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    return store.Store(folder)
+
+
+def _rows(kept: store.Store) -> int:
+    """Count the rows that tell what somebody did."""
+    counts = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+    return int(kept.con.execute(counts).fetchall()[0][0])
+
+
+def _newest(kept: store.Store) -> date:
+    """Return the newest day that was read, but none that is still to come."""
+    found = kept.con.execute("SELECT max(day) FROM presence").fetchall()[0][0]
+    today = datetime.now(UTC).date()
+    return min(today, found) if found else today
+
+
+def _publish(kept: store.Store, rules: rulebook.Rules, settings: Settings, today: date) -> None:
+    """Publish the findings, and let rows by person expire that are too old on a day."""
+    expire_before = today - timedelta(days=settings.retention)
+    before = _rows(kept)
+    kept.publish(lambda con: _derive(con, rules, settings, expire_before))
+    if _rows(kept) < before:
+        kept.rewrite()
 
 
 def _withhold(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules) -> None:
@@ -289,10 +462,11 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     kept: store.Store,
     settings: Settings,
     rules: rulebook.Rules,
-    labels: white_labels.WhiteLabels,
     *,
+    labels: white_labels.WhiteLabels,
     who: _Who,
     held: pa.Table | None,
+    user: Callable[[str], tuple[str, str | None]],
 ) -> rollup.Rollup:
     """Prepare the grouping with what is known of people, now or from an earlier scan."""
     known = people.stored_subnets(kept.con) if who.subnets is None else who.subnets
@@ -325,7 +499,7 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
         fold=known_apps.fold,
         made=known_apps.made,
         folds_alike=known_apps.folds_alike,
-        user=who.key.user,
+        user=user,
         client=client,
         suffixes=tuple(known_apps.suffixes),
         hear=labels.hear,
@@ -335,7 +509,12 @@ def _rollup(  # noqa: PLR0913 - where to, how, and what is known of people
     )
 
 
-def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Settings) -> None:
+def _derive(
+    con: duckdb.DuckDBPyConnection,
+    rules: rulebook.Rules,
+    settings: Settings,
+    expire_before: date | None = None,
+) -> None:
     adoption.derive(
         con,
         rules.thresholds,
@@ -358,5 +537,6 @@ def _derive(con: duckdb.DuckDBPyConnection, rules: rulebook.Rules, settings: Set
         confidence=rules.confidence,
         own=rules.catalogue.own,
         retired=[(one.name, one.retired) for one in settings.sources if one.retired],
+        expire_before=expire_before,
     )
     unknown.publish(con, rules.ranking, rules.catalogue.place, settings.smallest_group)

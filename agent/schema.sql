@@ -168,3 +168,27 @@ SELECT
     )) THEN other END) AS person_id,
     CASE WHEN alone THEN alt_key ELSE key END AS name
 FROM looked_up LEFT JOIN lonely USING (alt_key, has_domain);
+-- What is known of weeks whose people have expired: counts, before small groups are left out of
+-- them. Weeks before the setting past_until come from here and no longer from usage and presence;
+-- schema past holds the same of what was published by day and week, as it was published.
+CREATE TABLE IF NOT EXISTS past_department (
+    week DATE NOT NULL, department VARCHAR NOT NULL, covered BIGINT NOT NULL, headcount INTEGER,
+    coverage DOUBLE, visible BOOLEAN NOT NULL
+);
+CREATE TABLE IF NOT EXISTS past_cell (
+    week DATE NOT NULL, app VARCHAR NOT NULL, department VARCHAR NOT NULL, active BIGINT NOT NULL,
+    regular INTEGER, visible BOOLEAN NOT NULL
+);
+CREATE TABLE IF NOT EXISTS past_app (app VARCHAR PRIMARY KEY, first_seen DATE, last_seen DATE);
+CREATE TABLE IF NOT EXISTS past_host (
+    host_id INTEGER PRIMARY KEY, requests BIGINT NOT NULL, blocked BIGINT NOT NULL,
+    first_seen DATE NOT NULL, last_seen DATE NOT NULL, people BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS past_tenant (
+    app VARCHAR NOT NULL, tenant VARCHAR NOT NULL, department VARCHAR NOT NULL,
+    people BIGINT NOT NULL, requests BIGINT NOT NULL, first_seen DATE NOT NULL,
+    last_seen DATE NOT NULL, PRIMARY KEY (app, tenant, department)
+);
+
+-- Clear names under a key that is not in the store; empty unless somebody made a vault.
+CREATE TABLE IF NOT EXISTS vault (pseudonym VARCHAR PRIMARY KEY, sealed BLOB NOT NULL);

@@ -21,6 +21,8 @@ from agent.errors import Problem, RulesError
 
 USUAL_K = 5
 """People in the smallest group that is told of, where nobody decides otherwise."""
+USUAL_DAYS = 400
+"""Days after which rows by person expire: a year, and a month to compare it with the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Settings:
     """The format of all files, whatever they look like."""
     k: int | None = None
     """People in the smallest group of which something is published."""
+    keep_days: int | None = None
+    """Days after which rows by person expire."""
     internal: tuple[str, ...] = ()
     """Suffixes of the company's own hosts: on premises, so no SaaS and nothing unknown."""
     people_level: int | None = None
@@ -82,6 +86,11 @@ class Settings:
         """How many people make a group of which something is published."""
         return self.k or USUAL_K
 
+    @property
+    def retention(self) -> int:
+        """After how many days rows by person expire."""
+        return self.keep_days or USUAL_DAYS
+
 
 _HOURS = 24 * 366
 _SUFFIX = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -90,9 +99,11 @@ _PEOPLE = ("file", "columns", "level")
 _LEASES = ("files", "hours", "devices")
 _LOGONS = ("files", "hours", "shared")
 _SOURCE = ("match", "timezone", "format", "ahead", "retired")
-_PRIVACY = ("k",)
+_PRIVACY = ("k", "keep_days")
 _LEAST, _MOST = 3, 1000
 """Bounds of k: two people know each other's number, and above a thousand nothing is left."""
+_BRIEFLY, _LONG = 90, 1100
+"""Bounds of keep_days: stages look back for eight weeks and more, and three years are history."""
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -128,6 +139,7 @@ def remembered(settings: Settings) -> str:
         "hours": [settings.leases.hours, settings.logons.hours],
         "many": settings.many,
         "k": settings.k,
+        "keep_days": settings.keep_days,
     }
     return json.dumps(kept)
 
@@ -146,6 +158,7 @@ def recalled(settings: Settings, text: str | None) -> Settings:
         logons=replace(settings.logons, hours=settings.logons.hours or hours[1]),
         many=settings.many or kept.get("many"),
         k=settings.k or kept.get("k"),
+        keep_days=settings.keep_days or kept.get("keep_days"),
     )
 
 
@@ -183,6 +196,7 @@ class _Reader:
             timezone=self._zone(table, "timezone"),
             internal=self._suffixes(table.get("internal", [])),
             k=self._whole(privacy, "k", "privacy", least=_LEAST, most=_MOST),
+            keep_days=self._whole(privacy, "keep_days", "privacy", least=_BRIEFLY, most=_LONG),
         )
         if self._problems:
             raise RulesError(self._problems)

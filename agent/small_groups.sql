@@ -140,10 +140,7 @@ FROM week_told
 ORDER BY week, app, department, evidence;
 
 -- A day of first or last use is one person's day more often than not.
-UPDATE findings.apps SET
-    requests = (SELECT sum(requests) FROM findings.usage_weekly WHERE usage_weekly.app = apps.app),
-    first_seen = monday(first_seen),
-    last_seen = monday(last_seen);
+UPDATE findings.apps SET first_seen = monday(first_seen), last_seen = monday(last_seen);
 
 -- The ledger. Requests are of those told apart by user or address, of those among them whom nobody
 -- placed, and of shared addresses, which are nobody's: each part is told where it, and what the
@@ -194,12 +191,17 @@ UPDATE findings.identity_conflicts SET
 
 -- Hosts. The name of a space that few people know may name one of them.
 CREATE OR REPLACE TEMP TABLE small_host AS
+WITH met AS (
+    SELECT
+        host_id, count(DISTINCT who) AS people,
+        bool_or(actor_id IN (SELECT actor_id FROM inside WHERE unit = 'shared')) AS shared
+    FROM usage JOIN outside USING (actor_id)
+    GROUP BY host_id
+)
 SELECT host
-FROM usage JOIN host USING (host_id) JOIN outside USING (actor_id)
-WHERE app <> ''
-GROUP BY host
-HAVING count(DISTINCT who) < getvariable('k')
-    AND NOT bool_or(actor_id IN (SELECT actor_id FROM inside WHERE unit = 'shared'));
+FROM host LEFT JOIN met USING (host_id) LEFT JOIN past_host USING (host_id)
+WHERE app <> '' AND NOT coalesce(shared, false)
+    AND greatest(coalesce(met.people, 0), coalesce(past_host.people, 0)) < getvariable('k');
 
 DELETE FROM findings.hosts WHERE tenant IS NOT NULL AND host IN (FROM small_host);
 UPDATE findings.hosts SET

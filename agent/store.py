@@ -157,6 +157,7 @@ class Store:
         with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with _explained(self.path):
+            self._config = config
             self.con = duckdb.connect(str(self.path), config=config)
         try:
             self._prepare()
@@ -183,8 +184,9 @@ class Store:
         if found != SCHEMA:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
-        if not {"claimed", "claim", "sighting", "white_label"} <= self._tables():
-            # A store of an earlier Sundial.
+        # A store of an earlier Sundial.
+        late = {"claimed", "claim", "past_cell", "vault", "sighting", "white_label"}
+        if not late <= self._tables():
             with self.transaction() as con:
                 run(con, script("schema.sql"))
 
@@ -195,8 +197,9 @@ class Store:
         }
 
     def _clear(self) -> None:
-        for left in self.folder.glob(".findings-*.duckdb*"):
-            left.unlink()
+        for pattern in (".findings-*.duckdb*", ".rewritten-*.duckdb*"):
+            for left in self.folder.glob(pattern):
+                left.unlink()
         shutil.rmtree(self.spill, ignore_errors=True)
 
     def close(self) -> None:
@@ -221,6 +224,8 @@ class Store:
             other = (
                 "was written under another pseudonym.key; restore that key, or use a new folder."
             )
+            if (self.folder / "pseudonym.key.new").exists():
+                other = "is half-way to a new key; run 'sundial privacy rotate-key' again."
             raise StoreError(Problem(str(self.folder), other))
         self.set("key", fingerprint)
 
@@ -268,6 +273,26 @@ class Store:
         with lent(self.con, tables), self.transaction() as con:
             for sql in sections("store.sql").values():
                 run(con, sql)
+
+    def rewrite(self) -> None:
+        """Write the store anew: a database keeps what was deleted in blocks that are free."""
+        fresh = self.folder / ".rewritten-work.duckdb"
+        quoted = str(fresh).replace("'", "''")
+        with _explained(self.path):
+            fresh.unlink(missing_ok=True)
+            own = self.con.execute("SELECT current_database()").fetchall()[0][0]
+            run(self.con, f"ATTACH '{quoted}' AS rewritten")
+            try:
+                fresh.chmod(0o600)
+                run(self.con, f"COPY FROM DATABASE {own} TO rewritten")
+                run(self.con, "CHECKPOINT rewritten")
+            finally:
+                run(self.con, "DETACH rewritten")
+            self.con.close()
+            with fresh.open("rb") as file:
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+            self.con = duckdb.connect(str(self.path), config=self._config)
 
     def publish(self, derive: Callable[[duckdb.DuckDBPyConnection], None]) -> Path:
         """Write findings.duckdb anew with ``derive`` and swap it in; readers see old or new."""

@@ -11,9 +11,13 @@ CREATE OR REPLACE TEMP TABLE span AS
 SELECT
     min(day) AS first_day,
     max(day) AS last_day,
-    CASE WHEN isodow(max(day)) = 7 THEN monday(max(day)) ELSE monday(max(day)) - 7 END AS last_week
+    CASE WHEN isodow(max(day)) = 7 THEN monday(max(day)) ELSE monday(max(day)) - 7 END AS last_week,
+    -- Weeks before this one are known by their counts only; retention.sql says why.
+    coalesce((SELECT CAST(value AS DATE) FROM setting WHERE key = 'past_until'), DATE '0001-01-01')
+        AS past_until
 FROM (
     SELECT day FROM presence UNION ALL SELECT day FROM usage UNION ALL SELECT day FROM source_day
+    UNION ALL SELECT week FROM past_department
 );
 
 -- Millions of rows carry numbers for department and purpose; names come back when publishing.
@@ -24,11 +28,12 @@ FROM (
     UNION SELECT coalesce(nullif(department, ''), '(unknown)') FROM membership
     UNION SELECT department FROM person_department
     UNION SELECT department FROM subnet WHERE department <> ''
+    UNION SELECT department FROM past_department
 );
 
 CREATE OR REPLACE TEMP TABLE app_no AS
 SELECT app, CAST(row_number() OVER (ORDER BY app) AS INTEGER) AS app_no
-FROM (SELECT DISTINCT app FROM host WHERE app <> '');
+FROM (SELECT app FROM host WHERE app <> '' UNION SELECT app FROM past_cell);
 
 CREATE OR REPLACE TEMP TABLE purpose AS
 SELECT *, CAST(row_number() OVER (ORDER BY app, signal, evidence) AS INTEGER) AS purpose_no
@@ -102,7 +107,7 @@ FROM (
     FROM department_no LEFT JOIN seen USING (dept)
     GROUP BY department_no.department, department_no.dept
 )
-WHERE known OR first_day IS NOT NULL;
+WHERE known OR first_day IS NOT NULL OR department IN (SELECT department FROM past_department);
 
 -- From here on, who is NULL where a request is traffic only.
 ALTER TABLE inside ADD COLUMN counted INTEGER;
@@ -318,7 +323,13 @@ counted AS (
     LEFT JOIN by_subnet USING (department)
 )
 SELECT *, count(*) FILTER (WHERE visible) OVER (PARTITION BY dept ORDER BY week) AS visible_no
-FROM counted;
+FROM (
+    FROM counted WHERE week >= (SELECT past_until FROM span)
+    UNION ALL
+    SELECT week, dept, covered, headcount, coverage, visible
+    FROM past_department JOIN department_no USING (department)
+    WHERE week < (SELECT past_until FROM span)
+);
 
 INSERT INTO findings.coverage_weekly
 SELECT week, department, covered, headcount, coverage, visible, basis
@@ -442,10 +453,14 @@ WITH lent AS (
     HAVING count(DISTINCT person_id) >= getvariable('k')
 ),
 dotted AS (SELECT department, list(own ORDER BY own) AS dotted FROM lent GROUP BY department)
-SELECT department, headcount, basis, first_day, last_day, parent, dotted
+SELECT
+    department, headcount, basis, least(past.first_day, basis.first_day), basis.last_day, parent, dotted
 FROM basis
 LEFT JOIN (SELECT dept, headcount FROM department_week QUALIFY week = max(week) OVER ())
     USING (dept)
+LEFT JOIN (
+    SELECT department, min(week) AS first_day FROM past_department WHERE covered > 0 GROUP BY department
+) AS past USING (department)
 LEFT JOIN unit USING (department)
 LEFT JOIN dotted USING (department)
 ORDER BY ALL;
@@ -471,27 +486,46 @@ FROM span;
 INSERT INTO findings.hosts
 SELECT
     host, app, signal, evidence, tenant, rule,
-    sum(requests), sum(blocked), min(day), max(day)
-FROM usage JOIN host USING (host_id)
+    sum(requests), sum(blocked), min(first_seen), max(last_seen)
+FROM (
+    SELECT host_id, requests, blocked, day AS first_seen, day AS last_seen FROM usage
+    UNION ALL
+    SELECT host_id, requests, blocked, first_seen, last_seen FROM past_host
+) JOIN host USING (host_id)
 WHERE app <> ''
 GROUP BY ALL
 ORDER BY ALL;
 
 INSERT INTO findings.tenants
-SELECT host.app, tenant, department, count(DISTINCT who), sum(requests), min(day), max(day)
-FROM placed_usage JOIN host USING (host_id) JOIN department_no USING (dept)
-WHERE tenant IS NOT NULL
+SELECT app, tenant, department, max(people), sum(requests), min(first_seen), max(last_seen)
+FROM (
+    SELECT
+        host.app, tenant, department, count(DISTINCT who) AS people, sum(requests) AS requests,
+        min(day) AS first_seen, max(day) AS last_seen
+    FROM placed_usage JOIN host USING (host_id) JOIN department_no USING (dept)
+    WHERE tenant IS NOT NULL
+    GROUP BY ALL
+    UNION ALL
+    FROM past_tenant
+)
 GROUP BY ALL
 ORDER BY ALL;
 
 INSERT INTO findings.apps
 SELECT
     app, coalesce(name, app), vendor, category, categories, audience, homepage,
-    coalesce(on_premises, false),
-    min(day) FILTER (WHERE evidence = 'use' AND day_cell.requests > blocked),
-    max(day) FILTER (WHERE evidence = 'use' AND day_cell.requests > blocked),
-    sum(day_cell.requests)
-FROM day_cell JOIN purpose USING (purpose_no) LEFT JOIN given_app USING (app)
+    coalesce(on_premises, false), min(first_seen), max(last_seen), sum(requests)
+FROM (
+    SELECT
+        app,
+        min(day) FILTER (WHERE evidence = 'use' AND requests > blocked) AS first_seen,
+        max(day) FILTER (WHERE evidence = 'use' AND requests > blocked) AS last_seen,
+        sum(requests) AS requests
+    FROM day_cell JOIN purpose USING (purpose_no)
+    GROUP BY app
+    UNION ALL
+    SELECT app, first_seen, last_seen, 0 FROM past_app
+) LEFT JOIN given_app USING (app)
 GROUP BY ALL
 ORDER BY ALL;
 

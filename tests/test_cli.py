@@ -27,7 +27,16 @@ COMMANDS = [
 GROUPS = {
     "format": ["draft"],
     "people": ["check", "resolve"],
-    "privacy": ["report", "forget", "destroy-key"],
+    "privacy": [
+        "report",
+        "forget",
+        "expire",
+        "rotate-key",
+        "vault",
+        "reveal",
+        "audit",
+        "destroy-key",
+    ],
     "catalogue": ["add", "unknown"],
 }
 """Commands that have commands of their own."""

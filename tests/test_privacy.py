@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from agent.model import Format, Sample
+from agent.pseudonyms import Pseudonyms, load_key
 from agent.rulebook import load_formats
 from tests.conftest import Run
 from tests.test_scan import _command
@@ -82,8 +85,9 @@ def search(store: Path, *texts: str) -> Iterator[str]:
 
 def _rows(path: Path) -> Iterator[str]:
     with duckdb.connect(str(path), read_only=not path.with_suffix(".duckdb.wal").exists()) as con:
-        for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
-            yield from map(str, con.execute(f'FROM "{name}"').fetchall())
+        named = "SELECT schema_name, table_name FROM duckdb_tables()"
+        for schema, name in con.execute(named).fetchall():
+            yield from map(str, con.execute(f'FROM "{schema}"."{name}"').fetchall())
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -314,10 +318,180 @@ def test_the_report_is_read_off_the_store(run: Run, tmp_path: Path) -> None:
     assert "`pseudonym.key` (mode 0600): its owner alone." in said.stdout
     assert "`findings.duckdb` (mode 0644): others on this machine may read it." in said.stdout
     assert list(search(store, said.stdout, said.stderr)) == []
-    (tmp_path / "sundial.toml").write_text("[privacy]\nk = 7\n")
+    assert "Never kept: clear user name, address" in said.stdout
+    assert "These rows expire after 400 days; of 0 weeks only counts" in said.stdout
+    (tmp_path / "sundial.toml").write_text("[privacy]\nk = 7\nkeep_days = 120\n")
     run("scan", tmp_path / "a.log", "--store", store, "--config", tmp_path / "sundial.toml")
     run("privacy", "forget", "--store", store, stdin=LOGIN)
     row = run("privacy", "report", "--store", store, "--json").rows[0]
-    assert row["smallest_group"] == 7
+    assert (row["smallest_group"], row["retention_days"]) == (7, 120)
+    assert row["kept_by_department_only"] == []
+    rules = tmp_path / "rules"
+    (rules / "apps").mkdir(parents=True)
+    (rules / "categories.toml").write_text(PERSONAL)
+    own = run("privacy", "report", "--store", store, "--rules", rules, "--json").rows[0]
+    assert own["kept_by_department_only"] == ["Personal messaging"]
     assert row["kept_by_pseudonym"]["usage"] == 1  # type: ignore[index]
     assert "holds no store" in run("privacy", "report", "--store", tmp_path, ok=False).stderr
+
+
+def _week(folder: Path, name: str, logins: list[str], first: int) -> None:
+    """Write a day of one working week in which some people use an app."""
+    line = "{at}.1 9 10.0.0.1 TCP_MISS/200 9 GET http://app.slack.com/ {user} HIER_DIRECT/- -\n"
+    (folder / "logs").mkdir(exist_ok=True)
+    text = "".join(line.format(at=1772409600 + first, user=login) for login in logins)
+    (folder / "logs" / name).write_text(text)
+
+
+def _active(store: Path) -> int:
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        sql = "SELECT sum(active_people) FROM adoption_weekly WHERE week = '2026-03-02'"
+        return int(con.execute(sql).fetchall()[0][0])
+
+
+def _pseudonyms(store: Path) -> set[str]:
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        sql = "SELECT key FROM actor UNION SELECT alt_key FROM actor"
+        sql += " UNION SELECT alias_key FROM alias"
+        return {key for (key,) in con.execute(sql).fetchall() if key}
+
+
+def _rotated(run: Run, folder: Path, *directory: str | Path) -> tuple[Path, set[str], bytes]:
+    """Scan a Monday, change the key, scan the Tuesday to Sunday of the same ten people."""
+    logins = [f"{LOGIN}{number}" for number in range(10)]
+    staff = "".join(f"{login},{login}@example.com,Sales\n" for login in logins)
+    (folder / "people.csv").write_text(f"login,mail,department\n{staff}")
+    people = ("--people", folder / "people.csv")
+    store = folder / "store"
+    _week(folder, "a.log", logins, 0)
+    run("scan", folder / "logs", "--store", store, *people)
+    old, key = _pseudonyms(store), (store / "pseudonym.key").read_bytes()
+    run("privacy", "rotate-key", "--store", store, *directory)
+    _week(folder, "b.log", [f"{login}@example.com" for login in logins], 6 * 86_400)
+    run("scan", folder / "logs", "--store", store, *people)
+    return store, old, key
+
+
+def test_a_new_key_counts_everybody_of_the_directory_once(run: Run, tmp_path: Path) -> None:
+    store, _, key = _rotated(run, tmp_path, "--people", tmp_path / "people.csv")
+    assert _active(store) == 10
+    assert (store / "pseudonym.key").read_bytes() != key
+    assert (store / "pseudonym.key").stat().st_mode & 0o777 == 0o600
+    assert not (store / "pseudonym.key.new").exists()
+
+
+def test_a_new_key_leads_to_no_old_pseudonym(run: Run, tmp_path: Path) -> None:
+    """What leaked before is of no use with what is there after, not even in a freed block."""
+    store, old, key = _rotated(run, tmp_path, "--people", tmp_path / "people.csv")
+    assert old
+    assert not old & _pseudonyms(store)
+    new = Pseudonyms(load_key(store))
+    assert new.spelling(f"{LOGIN}0") in _pseudonyms(store)
+    assert not old & {new.spelling(known) for known in (f"{LOGIN}0", f"{LOGIN}0@example.com")}
+    assert not old & {new.spelling(one) for one in old}, "nor is one made of the other"
+    files = [path.read_bytes() for path in store.rglob("*") if path.is_file()]
+    for gone in (key, *(one.encode() for one in old)):
+        assert all(gone not in content for content in files)
+
+
+def test_without_a_directory_a_new_key_makes_everybody_new(run: Run, tmp_path: Path) -> None:
+    """That is what is lost: the same ten people are counted twice in the week of the change."""
+    store, old, _ = _rotated(run, tmp_path)
+    assert _active(store) == 20
+    assert not old & _pseudonyms(store)
+
+
+def test_a_change_of_key_that_was_killed_is_done_by_the_next(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _forgettable(run, tmp_path)
+    directory = ("--people", tmp_path / "people.csv")
+    key = (store / "pseudonym.key").read_bytes()
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.people.adopt_key", killed)
+        run("privacy", "rotate-key", "--store", store, *directory, ok=False)
+    refused = run("scan", tmp_path / "a.log", "--store", store, ok=False)
+    assert "half-way to a new key; run 'sundial privacy rotate-key' again" in refused.stderr
+    run("privacy", "rotate-key", "--store", store, *directory)
+    assert (store / "pseudonym.key").read_bytes() != key
+    done = run("privacy", "forget", "--store", store, "--json", stdin=LOGIN)
+    assert done.rows[0]["usage"] == 2
+
+
+def _watched(arguments: list[str], stdin: str = "") -> tuple[str, set[str]]:
+    """Run a command as its own process; return what it said, and all that a process list showed."""
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("sundial")), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(stdin)
+    process.stdin.close()
+    seen: set[str] = set()
+    while process.poll() is None:
+        for running in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                status = (running / "stat").read_text().rpartition(")")[2].split()
+                if process.pid in {int(running.name), int(status[1])}:
+                    seen.add((running / "cmdline").read_text())
+                    seen.add((running / "environ").read_text())
+        time.sleep(0.05)
+    return process.stdout.read(), seen
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc here")
+def test_no_command_tells_a_canary_while_it_runs_or_after(tmp_path: Path) -> None:
+    """Broken files included: an error names the place, and never what stands in it."""
+    logs, store = tmp_path / "logs", tmp_path / "store"
+    logs.mkdir()
+    header, _, shape = LINES["w3c_extended"].rpartition("\n")
+    good = shape.replace("{user}", LOGIN)
+    lines = [header, good, good.replace("2026", "20x6"), shape.replace("{user}", MAIL), good[:60]]
+    (logs / "a.log").write_text("\n".join(lines))
+    (logs / "b.log").write_text("\n".join([good] * 9))
+    (logs / "c.log.gz").write_bytes(gzip.compress("\n".join(lines * 900).encode())[:-20])
+    people = "login,mail,department,from,to\n"
+    people += f"{LOGIN},{MAIL},Sales,,\n{LOGIN},,,,\n{LOGIN},{MAIL},Sales,2026-99-01,\n"
+    (tmp_path / "people.csv").write_text(people)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "d.log").write_text("\n".join([header, *[good] * 7]))
+    (tmp_path / "devices.csv").write_text(f"hostname,login\n{LOGIN}-laptop,{LOGIN}\n,{LOGIN}\n")
+    vpn = f"fw : %ASA-5-746012: user-identity: Add IP-User mapping {CLIENT} - ACME\\{LOGIN}"
+    (tmp_path / "vpn.log").write_text(f"Mar  2 2026 07:00:00 {vpn} Succeeded - VPN\n{vpn}\n")
+    (tmp_path / "sundial.toml").write_text(
+        '[people]\nfile = "people.csv"\n[leases]\ndevices = "devices.csv"\n'
+        '[logons]\nfiles = ["vpn.log"]\n'
+    )
+    in_store = ["--store", str(store)]
+    key = str(tmp_path / "reveal.pem")
+    config = ["--config", str(tmp_path / "sundial.toml")]
+    said = ""
+    seen: set[str] = set()
+    for arguments, stdin in (
+        (["scan", str(logs), *config, *in_store], ""),
+        (["privacy", "vault", key, *in_store], f"{LOGIN}{LOGIN}{LOGIN}\n"),
+        (["scan", str(tmp_path / "more"), *config, *in_store], ""),
+        (["people", "resolve", *config, *in_store], ""),
+        (["people", "check", str(tmp_path / "people.csv")], ""),
+        (["privacy", "report", *in_store], ""),
+        (["privacy", "audit", *in_store], ""),
+        (["doctor", *in_store], ""),
+        (["catalogue", "unknown", *in_store], ""),
+        (["reclassify", *in_store], ""),
+        (["privacy", "rotate-key", *config, *in_store], ""),
+        (["privacy", "forget", *in_store], f"{LOGIN}\n"),
+    ):
+        told, shown = _watched(arguments, stdin)
+        assert "Traceback" not in told, told
+        said, seen = said + told, seen | shown
+    assert any("scan" in line for line in seen)
+    assert "2026-99-01" in said or "row 4" in said or "line 4" in said, "a broken row is told of"
+    assert list(search(store, said, *seen)) == []

@@ -1,0 +1,166 @@
+"""Rows by person expire; what was told of their weeks stays, and so do stages and their memory."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from agent.adoption import derive
+from agent.settings import load_settings
+from agent.thresholds import load_thresholds
+from tests.conftest import Run
+from tests.test_adoption import APPS, Company, day, one
+
+BY_WEEK = ("adoption_weekly", "adoption_company", "coverage_weekly", "usage_weekly", "changes")
+BY_DAY = ("usage_daily", "coverage_daily")
+TOTALS = ("apps", "departments")
+BY_PERSON = ("usage", "presence")
+K = 5
+
+
+def company() -> Company:
+    """Seventy weeks of departments whose stages rest on what was long ago."""
+    made, choose = Company(weeks=70), random.Random(7)
+    sales, works, legal = (made.hire(*one) for one in (("Sales", 40), ("Works", 25), ("Legal", 3)))
+    for week in range(70):
+        made.seen([who for who in sales + works if choose.random() < 0.95], [week])
+        made.seen(legal, [week])
+        # A division that only its memory keeps: never again as many as made it one.
+        regulars = 14 if week < 12 else 10
+        made.uses(sales[:regulars], "slack", [week], weekday=week % 5, tenant="acme")
+        if week < 20:
+            made.uses(works[:8], "slack", [week])  # abandoned from then on
+        if week > 40:
+            made.uses(works[: min(12, week - 38)], "reddit", [week])
+        made.uses([who for who in legal if choose.random() < 0.5], "reddit", [week])
+    return made
+
+
+def publish(con: duckdb.DuckDBPyConnection, expire_before: date | None = None) -> dict[str, Any]:
+    """Publish anew and return every row, by table."""
+    con.execute("DETACH findings")
+    con.execute("ATTACH ':memory:' AS findings")
+    derive(
+        con,
+        load_thresholds(),
+        k=K,
+        meta={},
+        apps=APPS,
+        categories=(),
+        expire_before=expire_before,
+    )
+    tables = (*BY_WEEK, *BY_DAY, *TOTALS, "hosts", "tenants")
+    return {
+        table: con.execute(f"SELECT * FROM findings.{table} ORDER BY ALL").fetchall()
+        for table in tables
+    }
+
+
+def oldest(con: duckdb.DuckDBPyConnection) -> list[date]:
+    return [one(con, f"SELECT min(day) FROM {table}")[0] for table in BY_PERSON]
+
+
+def test_what_was_published_stays_when_its_people_expire() -> None:
+    """Not one number, stage or date of the past changes, nor any of the weeks after it."""
+    con = company().findings(k=K)
+    before = publish(con)
+    stages = {
+        row[0] for row in con.execute("SELECT stage FROM findings.adoption_weekly").fetchall()
+    }
+    assert stages > {"division", "abandoned", "workgroup"}
+    for week in (10, 30, 31, 45):
+        assert publish(con, day(week)) == before
+        assert oldest(con) == [day(week), day(week)]
+        after = publish(con)
+        for table, rows in before.items():
+            assert after[table] == rows, (table, week)
+
+
+def test_nothing_expires_that_is_young_enough() -> None:
+    con = company().findings(k=K)
+    before = publish(con)
+    assert publish(con, day(0)) == before == publish(con)
+    assert oldest(con) == [day(0), day(0)]
+    assert one(con, "SELECT count(*) FROM past_cell") == (0,)
+
+
+def test_nobody_is_left_of_whom_all_rows_have_expired() -> None:
+    made = Company(weeks=30)
+    gone, stays = made.hire("Sales", 6), made.hire("Sales", 6)
+    made.seen(gone, range(10))
+    made.seen(stays, range(30))
+    made.uses(gone, "slack", range(10))
+    con = made.findings(k=K)
+    con.execute("UPDATE person_department SET valid_to = ? WHERE person_id <= 106", [day(11)])
+    con.execute(
+        "INSERT INTO claim SELECT 'lease', 's', 'a', day, day + 1, '', '', 'u', '', false, 1"
+        " FROM presence"
+    )
+    publish(con, day(20))
+    kept = [row[0] for row in con.execute("SELECT actor_id FROM actor ORDER BY ALL").fetchall()]
+    assert kept == stays
+    for table in ("membership", "person", "person_department"):
+        assert one(con, f"SELECT count(*) FROM {table}") == (6,), table
+    assert one(con, f"SELECT min(until) >= DATE '{day(20)}' FROM claim") == (True,)
+
+
+def test_a_scan_lets_rows_expire_and_rewrites_the_store(run: Run, tmp_path: Path) -> None:
+    """Also in the blocks that a database leaves free; the weeks of then are still told."""
+    (tmp_path / "sundial.toml").write_text("[privacy]\nkeep_days = 90\n")
+    (tmp_path / "logs").mkdir()
+    line = "{at}.1 9 10.0.0.{n} TCP_MISS/200 9 GET http://app.slack.com/ {user} HIER_DIRECT/- -\n"
+    names = ("early", "always")
+    text = "".join(
+        line.format(at=1_735_689_600 + 604_800 * week, n=number, user=f"{name}{number}")
+        for week in range(40)
+        for name in (names if week < 10 else names[1:])
+        for number in range(1, 13)
+    )
+    (tmp_path / "logs" / "a.log").write_text(text)
+    store = tmp_path / "store"
+    run("scan", tmp_path / "logs", "--store", store, "--config", tmp_path / "sundial.toml")
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        first, last = one(con, "SELECT min(day), max(day) FROM usage")
+        assert (last - first).days in range(84, 98)
+        assert one(con, "SELECT count(*) FROM actor WHERE kind = 'user'") == (12,)
+        assert one(con, "SELECT free_blocks FROM pragma_database_size()") == (0,)
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        told = con.execute("SELECT active_people FROM adoption_weekly ORDER BY week").fetchall()
+    assert [people for (people,) in told[:10]] == [24] * 10
+    assert [people for (people,) in told[10:39]] == [12] * 29
+    assert oct((store / "work.duckdb").stat().st_mode)[-3:] == "600"
+    # No log is read any more: today's date lets the rest go.
+    done = run("privacy", "expire", "--store", store)
+    assert "rows removed" in done.stderr
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        assert one(con, "SELECT count(*) FROM usage") == (0,)
+        assert one(con, "SELECT count(*) FROM actor") == (0,)
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        again = con.execute("SELECT active_people FROM adoption_weekly ORDER BY week").fetchall()
+    assert again[:39] == told[:39]
+
+
+def test_how_long_rows_are_kept_has_bounds(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "sundial.toml"
+    for days in (90, 1100):
+        config.write_text(f"[privacy]\nkeep_days = {days}\n")
+        assert load_settings(config).retention == days
+    assert load_settings(None).retention == 400
+    (tmp_path / "a.log").write_text("x\n")
+    for wrong in ("89", "1101", '"400"', "true"):
+        config.write_text(f"[privacy]\nkeep_days = {wrong}\n")
+        done = run("scan", tmp_path / "a.log", "--config", config, ok=False)
+        assert "privacy.keep_days: is not a whole number from 90 to 1100." in done.stderr
+
+
+@pytest.mark.parametrize("weeks", [1, 7])
+def test_weeks_are_whole(weeks: int) -> None:
+    """A day in the middle of a week takes the week before it, never a part of its own."""
+    con = company().findings(k=K)
+    publish(con, day(20 + weeks, 3))
+    assert oldest(con) == [day(20 + weeks), day(20 + weeks)]
