@@ -167,7 +167,10 @@ def _expire(con: duckdb.DuckDBPyConnection, monday: date) -> None:
     old = "SELECT 1 FROM (SELECT day FROM usage UNION ALL SELECT day FROM presence) WHERE day < ?"
     if not con.execute(f"{old} LIMIT 1", [monday]).fetchall():
         return
-    parts, frozen = sql.sections("retention.sql"), monday + _WARM_UP
+    parts, week = sql.sections("retention.sql"), timedelta(weeks=1)
+    last_week, last_day = con.execute("SELECT last_week, last_day FROM span").fetchall()[0]
+    # A week that goes on is counted from people, unless nothing is left to count.
+    frozen = min(monday + _WARM_UP, last_week + (week if monday <= last_day else 2 * week))
     con.execute(f"SET VARIABLE expire_before = DATE '{monday}'")
     con.execute(f"SET VARIABLE frozen_before = DATE '{frozen}'")
     con.execute("BEGIN")

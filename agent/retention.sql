@@ -7,7 +7,7 @@
 INSERT INTO past_department
 SELECT week, department, covered, headcount, coverage, visible
 FROM department_week JOIN basis USING (dept) CROSS JOIN span
-WHERE week >= past_until AND week < getvariable('frozen_before') AND week <= last_week;
+WHERE week >= past_until AND week < getvariable('frozen_before');
 
 INSERT INTO past_cell
 SELECT cell_week.week, app, department, cell_week.active, regular, cell_week.visible
@@ -57,7 +57,7 @@ ON CONFLICT DO UPDATE SET
 INSERT OR REPLACE INTO setting
 SELECT
     'past_until',
-    CAST(greatest(past_until, least(getvariable('frozen_before'), last_week + 7)) AS VARCHAR)
+    CAST(greatest(past_until, getvariable('frozen_before')) AS VARCHAR)
 FROM span;
 
 -- section: expire

@@ -129,20 +129,27 @@ def test_a_scan_lets_rows_expire_and_rewrites_the_store(run: Run, tmp_path: Path
         assert (last - first).days in range(84, 98)
         assert one(con, "SELECT count(*) FROM actor WHERE kind = 'user'") == (12,)
         assert one(con, "SELECT free_blocks FROM pragma_database_size()") == (0,)
-    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
-        told = con.execute("SELECT active_people FROM adoption_weekly ORDER BY week").fetchall()
+    told, days = _told(store)
     assert [people for (people,) in told[:10]] == [24] * 10
     assert [people for (people,) in told[10:39]] == [12] * 29
     assert oct((store / "work.duckdb").stat().st_mode)[-3:] == "600"
     # No log is read any more: today's date lets the rest go.
     done = run("privacy", "expire", "--store", store)
     assert "rows removed" in done.stderr
+    assert run("privacy", "expire", "--store", store).stderr == "0 rows removed.\n"
     with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
         assert one(con, "SELECT count(*) FROM usage") == (0,)
         assert one(con, "SELECT count(*) FROM actor") == (0,)
+    assert _told(store) == (told, days)
+
+
+def _told(store: Path) -> tuple[list[Any], list[Any]]:
     with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
-        again = con.execute("SELECT active_people FROM adoption_weekly ORDER BY week").fetchall()
-    assert again[:39] == told[:39]
+        weeks = con.execute("SELECT active_people FROM adoption_weekly ORDER BY week").fetchall()
+        traffic = "SELECT week, people, requests FROM usage_weekly UNION ALL"
+        traffic += " SELECT day, people, requests FROM usage_daily UNION ALL"
+        traffic += " SELECT day, people, requests FROM coverage_daily ORDER BY ALL"
+        return weeks, con.execute(traffic).fetchall()
 
 
 def test_how_long_rows_are_kept_has_bounds(run: Run, tmp_path: Path) -> None:

@@ -91,6 +91,9 @@ _COMPARED = {
     "meta": "SELECT * FROM f.meta WHERE key <> 'published_at'",
     "log_files": "SELECT sum(lines), sum(events), sum(rejects) FROM f.log_files",
     "sources": "SELECT * EXCLUDE (files, ahead_seconds) FROM f.sources",
+    "finding_evidence": """
+        SELECT DISTINCT app, host, evidence, rule, rule_kind, source FROM f.finding_evidence
+    """,
     "rejects": """
         SELECT source, reason, sum(lines), arg_min(sample, sample) FROM f.rejects GROUP BY ALL
     """,
