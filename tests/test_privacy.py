@@ -14,7 +14,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from agent.model import Format, Sample
 from agent.pseudonyms import Pseudonyms, load_key
 from agent.rulebook import load_formats
 from tests.conftest import Run
@@ -114,29 +113,42 @@ def test_planted_canaries_are_not_found(name: str, run: Run, tmp_path: Path) -> 
     assert list(search(tmp_path / "store", done.stderr, done.stdout)) == []
 
 
-def _users() -> list[tuple[Format, Sample]]:
-    return [
-        (one, sample)
+def test_no_format_keeps_user_or_client(run: Run, tmp_path: Path) -> None:
+    """Whatever formats are shipped: who a sample names is nowhere in the store."""
+    samples = [
+        (one, sample, sample.event)
         for one in load_formats().values()
         for sample in one.samples
         if isinstance(sample.event, dict) and {"user", "client", "host"} <= sample.event.keys()
     ]
-
-
-@pytest.mark.parametrize(("one", "sample"), _users(), ids=lambda value: getattr(value, "name", ""))
-def test_no_format_keeps_user_or_client(
-    one: Format, sample: Sample, run: Run, tmp_path: Path
-) -> None:
-    """Whatever formats are shipped: who a sample names is nowhere in the store."""
-    assert isinstance(sample.event, dict)
-    user, client = str(sample.event["user"]), str(sample.event["client"])
-    login = user.rpartition("\\")[2].partition("@")[0]
-    line = sample.line.replace(login, LOGIN).replace(client, CLIENT)
-    log = tmp_path / "a.log"
-    log.write_text(f"{sample.header}\n{line}\n{line}"[not sample.header :])
-    assert LOGIN in run("parse", log, "--format", one.name).stdout
-    done = run("scan", log, "--store", tmp_path / "store", "--format", one.name)
-    assert list(search(tmp_path / "store", done.stderr)) == []
+    assert len({one.name for one, _, _ in samples}) > 50
+    settings = []
+    (tmp_path / "logs").mkdir()
+    for number, (one, sample, event) in enumerate(samples):
+        login = f"{LOGIN}x{number}"
+        bare = str(event["user"]).rpartition("\\")[2].partition("@")[0]
+        line = sample.line.replace(bare, login).replace(str(event["client"]), CLIENT)
+        assert login in line
+        assert CLIENT in line
+        text = f"{sample.header}\n{line}\n{line}\n"[not sample.header :]
+        (tmp_path / "logs" / f"{number:04d}.log").write_text(text)
+        settings.append(f'[source.s{number}]\nmatch = "{number:04d}.log"\nformat = "{one.name}"\n')
+    (tmp_path / "sundial.toml").write_text("".join(settings))
+    store = tmp_path / "store"
+    done = run(
+        "scan", tmp_path / "logs", "--store", store, "--config", tmp_path / "sundial.toml", ok=False
+    )
+    key = Pseudonyms(load_key(store))
+    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+        kept = {user for (user,) in con.execute("SELECT alt_key FROM actor").fetchall()}
+        kept |= {user for (user,) in con.execute("SELECT key FROM actor").fetchall()}
+    unread = [
+        samples[number][0].name
+        for number in range(len(samples))
+        if key.user(f"{LOGIN}x{number}")[0] not in kept
+    ]
+    assert unread == [], "their users never came so far"
+    assert list(search(store, done.stderr)) == []
 
 
 def test_a_killed_scan_leaves_nothing_behind(tmp_path: Path) -> None:

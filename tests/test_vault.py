@@ -82,7 +82,7 @@ def test_a_name_is_sealed_and_comes_back_with_the_key_alone(kept: Kept) -> None:
     assert kept.names() == 3
     assert oct(kept.key.stat().st_mode)[-3:] == "600"
     assert list(search(kept.store)) == []
-    status, said, told = kept.reveal(f"CORP\\{LOGIN.upper()}")
+    status, said, told = kept.reveal(LOGIN.upper())
     assert (status, said, told) == (0, f"{LOGIN}\n", "")
     assert kept.reveal(MAIL)[1] == f"{MAIL}\n"
     assert list(search(kept.store)) == []
