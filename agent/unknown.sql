@@ -9,7 +9,8 @@ part AS (
     SELECT domain, kind, label, unknown_usage.*
     FROM unknown_usage JOIN given_domain USING (host)
 ),
--- Users where a log names them; addresses only where none does. Departments add up.
+-- Users where a log names them; addresses only where none does. Departments add up; whom no
+-- department is known of counts only where none is known of anybody, as on the page.
 crowd AS (
     SELECT
         domain,
@@ -27,6 +28,9 @@ crowd AS (
     FROM part CROSS JOIN edge
     GROUP BY ALL
 ),
+placed AS (
+    FROM crowd QUALIFY department <> '(unknown)' OR count(*) OVER (PARTITION BY domain) = 1
+),
 people AS (
     SELECT
         domain,
@@ -38,7 +42,7 @@ people AS (
             department <> '(unknown)'
             AND department IN (SELECT department FROM findings.hosts_unknown)
         ) AS departments
-    FROM crowd
+    FROM placed
     GROUP BY domain
 ),
 traffic AS (
