@@ -93,10 +93,11 @@ def spelling(host: str) -> str:
 
 def summary(rules: Rules) -> str:
     """Return how many rules there are."""
-    samples = sum(len(one.samples) for one in rules.formats.values())
+    known = [*rules.formats.values(), *rules.claims.values()]
+    samples = sum(len(one.samples) for one in known)
     facts = sum(len(own) for own in rules.vendors.facts.values())
     return (
-        f"{len(rules.formats)} formats with {samples} samples, {len(rules.catalogue.apps)} apps "
+        f"{len(known)} formats with {samples} samples, {len(rules.catalogue.apps)} apps "
         f"in {len(rules.catalogue.categories)} categories, {facts} facts on vendors"
     )
 
