@@ -233,6 +233,10 @@ def forget(con: duckdb.DuckDBPyConnection, pseudonyms: Pseudonyms, login: str) -
     return gone
 
 
+_SAID_AGAIN: Final = ("membership", "stated_department", "crowd")
+"""Tables that the actor into whom another is joined has rows of their own in."""
+
+
 def rotate(
     con: duckdb.DuckDBPyConnection, old: Pseudonyms, new: Pseudonyms, directory: Directory | None
 ) -> tuple[int, int]:
@@ -251,9 +255,29 @@ def rotate(
     }  # fmt: skip
     held = {key for (key,) in con.execute(sql.sections("people.sql")["held_keys"]).fetchall()}
     lost = Pseudonyms(secrets.token_bytes(32))
-    made = {key: spellings.get(key) or lost.spelling(key) for key in held}
-    keys = pa.table({"old_key": list(made), "new_key": list(made.values())})
+    made = {
+        # What marks a kind of key at its end stays.
+        key: spellings.get(key) or lost.spelling(key) + "\\" * key.endswith("\\")
+        for key in held
+    }
+    keys = pa.table(
+        {
+            "old_key": list(made),
+            "new_key": list(made.values()),
+            "carried": [key in spellings for key in made],
+        }
+    )
     with sql.lent(con, {"given_key": keys}):
+        con.execute(sql.sections("people.sql")["bare"])
+        named = "SELECT table_name FROM duckdb_columns() WHERE column_name = 'actor_id'"
+        for (table,) in con.execute(f"{named} AND database_name = current_database()").fetchall():
+            if table in _SAID_AGAIN:
+                con.execute(f"DELETE FROM {table} WHERE actor_id IN (SELECT actor_id FROM joined)")
+            elif table != "actor":
+                con.execute(
+                    f"UPDATE {table} SET actor_id = into_id FROM joined"
+                    f" WHERE joined.actor_id = {table}.actor_id"
+                )
         con.execute(sql.sections("people.sql")["rotated"])
     kept = len(held & spellings.keys())
     return kept, len(held) - kept

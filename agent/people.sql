@@ -173,6 +173,32 @@ UNION SELECT alias_key FROM alias
 UNION SELECT address FROM conflict
 UNION SELECT address FROM shared_address;
 
+-- section: bare
+-- Whom a directory knows by login alone was met as login@elsewhere too: that spelling cannot be
+-- carried over, and seen again it would stand beside itself. So its rows go to the bare login.
+CREATE OR REPLACE TEMP TABLE retired AS
+SELECT actor.actor_id, actor.alt_key, bare.actor_id AS bare_id
+FROM actor
+JOIN given_key AS part ON part.old_key = actor.alt_key AND part.carried
+LEFT JOIN given_key AS own ON own.old_key = actor.key AND own.carried
+JOIN alias ON alias.alias_key = actor.alt_key
+LEFT JOIN actor AS bare ON bare.key = actor.alt_key
+WHERE actor.kind = 'user' AND own.old_key IS NULL AND EXISTS (
+    FROM membership
+    WHERE membership.actor_id = actor.actor_id AND membership.person_id = alias.person_id
+);
+
+CREATE OR REPLACE TEMP TABLE joined AS
+WITH target AS (
+    SELECT *, coalesce(bare_id, min(actor_id) OVER (PARTITION BY alt_key)) AS into_id FROM retired
+)
+SELECT actor_id, into_id FROM target WHERE actor_id <> into_id;
+
+DELETE FROM actor WHERE actor_id IN (SELECT actor_id FROM joined);
+UPDATE actor SET key = actor.alt_key, alt_key = NULL
+FROM retired WHERE retired.actor_id = actor.actor_id AND retired.bare_id IS NULL;
+DROP TABLE retired;
+
 -- section: rotated
 CREATE OR REPLACE TEMP TABLE next_actor AS
 SELECT actor_id, kind, coalesce(own.new_key, key) AS key, part.new_key AS alt_key, network
@@ -198,6 +224,7 @@ DELETE FROM claim;
 DELETE FROM claim_file;
 DELETE FROM device;
 DELETE FROM vault;
+DROP TABLE joined;
 DROP TABLE next_actor;
 DROP TABLE next_alias;
 DROP TABLE next_shared;

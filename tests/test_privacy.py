@@ -406,6 +406,26 @@ def test_a_new_key_leads_to_no_old_pseudonym(run: Run, tmp_path: Path) -> None:
         assert all(gone not in content for content in files)
 
 
+def test_a_spelling_that_no_directory_has_goes_to_the_bare_login(run: Run, tmp_path: Path) -> None:
+    """Met as login@elsewhere before and after, under two more spellings between: still one each."""
+    logins = [f"{LOGIN}{number}" for number in range(10)]
+    staff = "".join(f"{login},Sales\n" for login in logins)
+    (tmp_path / "people.csv").write_text(f"login,department\n{staff}")
+    store, people = tmp_path / "store", ("--people", tmp_path / "people.csv")
+    spelled = ("{}@elsewhere.example", "{}", "ACME\\{}")
+    for day, spelling in enumerate((*spelled, *spelled)):
+        if day in {1, 3, 5}:
+            run("privacy", "rotate-key", "--store", store, *people)
+        _week(tmp_path, f"{day}.log", [spelling.format(one) for one in logins], day * 86_400)
+        run("scan", tmp_path / "logs", "--store", store, *people)
+    _week(tmp_path, "6.log", logins, 6 * 86_400)
+    run("scan", tmp_path / "logs", "--store", store, *people)
+    assert _active(store) == 10
+    with duckdb.connect(str(store / "findings.duckdb"), read_only=True) as con:
+        told = con.execute("SELECT department, sum(requests) FROM usage_weekly GROUP BY ALL")
+        assert told.fetchall() == [("Sales", 70)]
+
+
 def test_without_a_directory_a_new_key_makes_everybody_new(run: Run, tmp_path: Path) -> None:
     """That is what is lost: the same ten people are counted twice in the week of the change."""
     store, old, _ = _rotated(run, tmp_path)
