@@ -215,10 +215,12 @@ WHERE host IN (FROM small_host);
 DELETE FROM findings.finding_confidence AS sure WHERE NOT EXISTS (
     SELECT 1 FROM findings.usage_weekly AS told
     WHERE told.app = sure.app AND told.department = sure.department AND told.evidence = 'use'
+        AND told.people >= getvariable('k')
 );
 DELETE FROM findings.finding_evidence WHERE host IN (FROM small_host);
 
-DELETE FROM findings.white_labels WHERE host IN (FROM small_host);
+DELETE FROM findings.white_labels
+WHERE host IN (FROM small_host) OR host NOT IN (SELECT host FROM findings.hosts);
 UPDATE findings.white_labels SET first_seen = monday(first_seen), last_seen = monday(last_seen);
 
 DELETE FROM findings.tenants

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, counted
 from tests.test_scan import LOG, facts
 
 Spoil = Callable[[Path], object]
@@ -263,7 +263,7 @@ def test_rules_of_ones_own_work_everywhere(own_rules: Path, tmp_path: Path, run:
     assert "Our Chat" in run("explain", "chat.ourchat.dev", *option).stdout
     assert "no problems" in run("check", *option).stdout
     run("scan", log, "--store", tmp_path / "store", *option)
-    with duckdb.connect(str(tmp_path / "store/findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(tmp_path / "store") / "findings.duckdb")) as con:
         assert con.execute("SELECT app, requests FROM apps").fetchall() == [("ourchat", 1)]
 
 
@@ -410,11 +410,11 @@ def test_a_file_that_may_not_grow(clean: Path, logs: Path, tmp_path: Path) -> No
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MB in memory, where this user may have one."""
+    """A disk of 24 MB in memory, where this user may have one."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(place)],  # noqa: S607
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(place)],  # noqa: S607
         capture_output=True,
         check=False,
     )

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from tests import servers
-from tests.conftest import Require, RunSundial
+from tests.conftest import Require, RunSundial, counted
 from tests.servers import Ask
 
 ANN, BOB, EVE = "127.0.1.11", "127.0.1.12", "127.0.2.21"
@@ -173,7 +173,7 @@ def findings(company: Path, squid_logs: Logs, require: Require, run_sundial: Run
     assert squid_logs["access.log"].is_relative_to(logs)
     store = company / "store"
     run_sundial("scan", logs, "--config", company / "sundial.toml", "--store", store)
-    return store / "findings.duckdb"
+    return counted(store) / "findings.duckdb"
 
 
 def test_scan_adds_up_requests_of_proxy_and_dns(findings: Path) -> None:

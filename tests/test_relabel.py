@@ -111,7 +111,7 @@ def test_what_was_counted_without_persons_stays_and_is_marked(
     rule = "team_messaging/house: example.org"
     assert change == Change("unpeopled", "", "house", "house", rule, ("unknown.example.org",))
     assert "counted without persons" in str(change)
-    with duckdb.connect(str(tmp_path / "store" / "findings.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(counted(tmp_path / "store") / "findings.duckdb")) as con:
         marked = con.execute("SELECT DISTINCT host, app FROM hosts_unknown WHERE app IS NOT NULL")
         assert marked.fetchall() == [("unknown.example.org", "house")]
         assert con.execute("SELECT * FROM apps WHERE app = 'house'").fetchall() == []

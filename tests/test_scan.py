@@ -152,7 +152,8 @@ def _bench(folder: Path, rules: Rules) -> Bench:
     return Bench(
         folder,
         rules,
-        Settings(folder / "people.csv", {}, folder / "subnets.csv", sources, "Europe/Berlin"),
+        # What a few people did is told here.
+        Settings(folder / "people.csv", {}, folder / "subnets.csv", sources, "Europe/Berlin", k=1),
     )
 
 
@@ -443,7 +444,7 @@ def test_a_store_remembers_what_it_was_told(bench: Bench, at_once: Facts) -> Non
     bench.write("proxy/access.log", LOG[:9000])
     bench.scan()
     bench.write("proxy/access.log", LOG, 1)
-    bench.scan(company=Settings())
+    bench.scan(company=Settings(k=1))
     assert bench.facts() == at_once
 
 
@@ -451,7 +452,7 @@ def test_a_settings_file_beside_the_logs_is_not_taken_up(bench: Bench) -> None:
     bench.write("proxy/access.log", LOG)
     (bench.logs / "sundial.toml").write_text("timezone = 'no such zone'\n")
     (bench.folder / "sundial.toml").write_text("timezone = 'no such zone'\n")
-    report = bench.scan(company=Settings())
+    report = bench.scan(company=Settings(k=1))
     assert [p.where for p in report.problems] == ["sundial.toml"]  # it is no log, that is all
     assert {row[2] for row in bench.facts()["usage_daily"]} == {"(unknown)"}
 
@@ -466,7 +467,7 @@ def test_a_new_catalogue_gives_old_hosts_a_new_meaning(bench: Bench, tmp_path: P
         '[slack]\nname = "Slack of ours"\nvendor = "Slack"\nhomepage = "https://slack.com"\n'
         'audience = "business"\ndomains = ["app.slack.com"]\ncdn = ["slack.com"]\n'
     )
-    scan([bench.logs], bench.folder / "store", Settings(), load_rules([own.parent]))
+    scan([bench.logs], bench.folder / "store", Settings(k=1), load_rules([own.parent]))
     found = bench.facts()
     assert {row[2] for row in found["hosts"] if row[0] == "files.slack.com"} == {"cdn"}
     assert "Slack of ours" in {row[1] for row in found["apps"]}
