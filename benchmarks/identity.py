@@ -122,7 +122,10 @@ def write(company: Company, folder: Path) -> None:
     _write(
         folder / "subnets.csv",
         "cidr,department,site,shared",
-        (f"10.20.{n}.0/24,Department {n % DEPARTMENTS:02},Site,no" for n in range(-(-number // 250))),
+        (
+            f"10.20.{n}.0/24,Department {n % DEPARTMENTS:02},Site,no"
+            for n in range(-(-number // 250))
+        ),
     )
     header = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname"
     _write(folder / "kea.csv", f"{header},state,user_context,pool_id", _journal(company))
