@@ -40,6 +40,7 @@ bench: $(READY)  ## Time a scan beside other programs, then the dashboard (bench
 	$(BIN)/python -m benchmarks.scan $(ARGS)
 	$(BIN)/python -m benchmarks.dashboard
 	$(BIN)/python -m benchmarks.catalogue
+	$(BIN)/python -m benchmarks.identity --scan
 
 fuzz: $(READY)  ## Feed damaged logs and captures to the readers, a minute each (tests/fuzz.py)
 	$(UV) sync --locked --quiet --group fuzz --python .uv/bin/python

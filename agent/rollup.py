@@ -27,6 +27,11 @@ _SELDOM = ("department", "alias")
 """Fields of events that few formats have."""
 _STEPS = 8
 """Names that an answer may lead over, each in a line of its own."""
+_FEW = 16
+_EACH = {"join": "LEFT JOIN", "ends": "AND event.ts < near.until"}
+"""How events find who had their address, where none of them has more than a few to compare with."""
+_SORTED = {"join": "ASOF LEFT JOIN", "ends": ""}
+"""How they find it where an address had many in turn: sorting all events takes longer at first."""
 _SQL = sections("rollup.sql")
 
 _TABLES = """
@@ -217,7 +222,7 @@ class Rollup:
             # Who had an address is a matter of seconds, so it is asked before anything is grouped.
             run(self._con, f"CREATE OR REPLACE TEMP TABLE told AS {events}")
             self._learn("clients", "client", self._numbers.clients, "told")
-            events, holder = _SQL["held"], "holder"
+            events, holder = self._near(), "holder"
         given |= {"day": self._day, "events": events, "holder": holder, "agents": _AGENTS}
         run(self._con, _SQL["gather"].format(**given))
         counts = Counts()
@@ -234,6 +239,13 @@ class Rollup:
             else:
                 counts.rejects[outcome] = (lines, first)
         return counts
+
+    def _near(self) -> str:
+        """Return the SELECT that adds to the events in ``told`` who had their address."""
+        run(self._con, _SQL["near"])
+        rows = self._con.sql(_SQL["nearest"]).fetchall()[0][0]
+        join = _EACH if rows <= _FEW else _SORTED
+        return _SQL["held"].format(**join)
 
     def _retry(self, events: str, retry: Retry) -> bool:
         """Put each line into ``event`` as the first SELECT reads it that makes something of it."""

@@ -78,14 +78,23 @@ CREATE OR REPLACE TABLE held AS
 SELECT place, since, until, holder
 FROM holdings JOIN held_place USING (address) JOIN held_by USING (user_key);
 
+-- section: near
+-- Who had addresses while these events happened: of a long log, a small part of all.
+CREATE OR REPLACE TEMP TABLE near AS
+SELECT held.* FROM held, (SELECT min(ts) AS first, max(ts) AS last FROM told)
+WHERE since <= last AND until > first;
+
+-- section: nearest
+SELECT coalesce(max(rows), 0) FROM (SELECT count(*) AS rows FROM near GROUP BY place);
+
 -- section: held
-SELECT event.*, CASE WHEN event.ts < held.until THEN held.holder END AS holder
+-- Rows of one address do not overlap, so no event finds two of them.
+SELECT event.*, CASE WHEN event.ts < near.until THEN near.holder END AS holder
 FROM (
     SELECT told.*, CASE WHEN "user" IS NULL AND outcome IS NULL THEN clients.place END AS place
     FROM told LEFT JOIN clients ON clients.raw = told.client
 ) AS event
-ASOF LEFT JOIN held ON held.place = event.place AND event.ts >= held.since
-
+{join} near ON near.place = event.place AND event.ts >= near.since {ends}
 
 -- section: rejected
 -- Lines that one format rejects may be of another device that writes to the same file; so may lines

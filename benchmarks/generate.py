@@ -108,6 +108,18 @@ def write_log(kind: str, path: Path, mix: Mix) -> None:
             out.write(text.buffers()[2].slice(0, pc.sum(pc.binary_length(text)).as_py()))
 
 
+def draw(mix: Mix, first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw some requests: microseconds since 1970, number of the client, number of the host."""
+    random = np.random.default_rng([first, mix.lines])
+    seconds, millis = _clock(mix, first, count, random)
+    return (seconds * 1000 + millis) * 1000, *_visits(mix, count, random)
+
+
+def client_pool(mix: Mix) -> list[str]:
+    """Return the address of each client, 250 of them in a subnet."""
+    return [f"10.20.{n // 250}.{n % 250 + 1}" for n in range(mix.clients)]
+
+
 def write_company(folder: Path, mix: Mix) -> Path:
     """Write the directory and address plan that fit a log; returns the path of sundial.toml."""
     people = [f"{user},Department {number % 12 + 1:02},," for number, user in _users(mix)]
@@ -135,7 +147,7 @@ def _squid_lines(mix: Mix, first: int, count: int, random: np.random.Generator) 
         (_texts(seconds), "."),
         (_take([f"{n:03}" for n in range(1000)], millis), " "),
         (_take([f"{n:6}" for n in range(5000)], _skewed(random, count, 5000)), " "),
-        (_take(_client_pool(mix), client), " "),
+        (_take(client_pool(mix), client), " "),
         (_take(["TCP_MISS/200", "TCP_TUNNEL/200", "TCP_DENIED/403"], _result(random, tunnel)), " "),
         (_take([str(n * 7 + 39) for n in range(60_000)], _skewed(random, count, 60_000)), " "),
         (method, ""),
@@ -161,7 +173,7 @@ def _bind_lines(mix: Mix, first: int, count: int, random: np.random.Generator) -
             _take([f"{n:03}" for n in range(1000)], millis),
             " queries: info: client @0x7f1c2c0a4d68 ",
         ),
-        (_take(_client_pool(mix), client), "#"),
+        (_take(client_pool(mix), client), "#"),
         (_take([str(n) for n in range(32768, 61000)], random.integers(28232, size=count)), " ("),
         (host, "): query: "),
         (host, " IN "),
@@ -226,10 +238,6 @@ def _result(random: np.random.Generator, tunnel: np.ndarray) -> np.ndarray:
 def _skewed(random: np.random.Generator, count: int, size: int) -> np.ndarray:
     """Draw numbers below ``size``, most of them small, as durations and lengths are."""
     return (random.random(count) ** 4 * size).astype(np.int32)
-
-
-def _client_pool(mix: Mix) -> list[str]:
-    return [f"10.20.{n // 250}.{n % 250 + 1}" for n in range(mix.clients)]
 
 
 def _users(mix: Mix) -> list[tuple[int, str]]:

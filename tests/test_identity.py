@@ -135,6 +135,18 @@ def test_a_log_of_claims_reads_as_blessed_and_is_recognised(
     assert reading.answer(con, log, text, others).format is CLAIMS[name]
 
 
+def test_an_address_is_handed_over_every_minute(day: Day) -> None:
+    macs = ["02:00:5e:00:53:01", "02:00:5e:00:53:02"]
+    day.write("devices.csv", f"mac,login\n{macs[0]},ann\n{macs[1]},bob\n")
+    minutes = range(NOON, NOON + 60 * 60, 60)
+    leases = (kea("10.1.0.1", macs[n % 2], begin, 60) for n, begin in enumerate(minutes))
+    day.write("kea.csv", KEA + "".join(leases))
+    first = [datetime.fromtimestamp(begin, UTC) for begin in minutes]
+    last = [begin + timedelta(seconds=59) for begin in first[::2]]
+    day.ask(*(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in first + last))
+    assert day.scan(LEASES) == {(2, "Marketing", 60), (2, "Sales", 30)}
+
+
 def test_a_lease_is_handed_over_at_noon(day: Day) -> None:
     day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n02005E005302,bob\n")
     day.write(
