@@ -106,20 +106,28 @@ def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
 def sections(
     log_format: Format, clean: bytes | bytearray, columns: tuple[str, ...]
 ) -> Iterator[tuple[bytes | bytearray, tuple[str, ...]]]:
-    """Split text at each line that renames the columns; yield each part with its columns."""
+    """Split text at each line that changes the columns; yield each part with its columns."""
     if not log_format.header or log_format.header == "first":
         yield clean, columns
         return
-    mark = log_format.header.encode()
     start = 0
-    while start < len(clean):
-        if clean.startswith(mark, start):
-            end = clean.find(b"\n", start) + 1
-            columns = header_columns(log_format, clean[start:end].decode())
-        found = clean.find(b"\n" + mark, start)
-        stop = found + 1 if found >= 0 else len(clean)
-        yield clean[start:stop], columns
-        start = stop
+    for at in _headers(log_format.header.encode(), clean):
+        end = clean.find(b"\n", at) + 1 or len(clean)
+        stated = header_columns(log_format, clean[at:end].decode())
+        # A device states its columns again whenever it starts; mostly they are the same.
+        if stated != columns:
+            if at > start:
+                yield clean[start:at], columns
+            start, columns = at, stated
+    yield clean[start:], columns
+
+
+def _headers(mark: bytes, clean: bytes | bytearray) -> Iterator[int]:
+    """Yield where lines begin that begin with a mark."""
+    at = 0 if clean.startswith(mark) else clean.find(b"\n" + mark) + 1
+    while clean.startswith(mark, at):
+        yield at
+        at = clean.find(b"\n" + mark, at) + 1 or len(clean)
 
 
 def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
