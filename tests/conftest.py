@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.rulebook import Rules
 from tests.servers import find_program
 
 Require = Callable[[str], Path]
@@ -138,11 +140,18 @@ def counted(store: Path, k: int = 1) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(store, folder)
     own = folder / "rules"
-    rules = rulebook.load_rules([own] if own.is_dir() else [])
+    rules = rulebook.load_rules([own]) if own.is_dir() else _shipped()
     with closing(Store(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: scan._derive(con, rules, replace(settings, k=k)))
     return folder
+
+
+@functools.cache
+def _shipped() -> Rules:
+    from agent import rulebook
+
+    return rulebook.load_rules()
 
 
 def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:

@@ -256,7 +256,7 @@ def test_answers_of_a_real_dnsmasq(logs: Path, tmp_path: Path, run: Run, require
         (logs / "dns.log").write_bytes((server.folder / "dnsmasq.log").read_bytes())
     run("scan", logs, "--store", store)
     assert told(store, USE) == [(HOST, "khoros", "app", HOST)]
-    answered = Ether() / IP(src="192.0.2.53", dst="192.0.2.10") / UDP(sport=53, dport=4000)
+    answered = ETHER / IP(src="192.0.2.53", dst="192.0.2.10") / UDP(sport=53, dport=4000)
     (row,) = events(answered / Raw(sent))
     assert (row["host"], row["alias"], row["outcome"]) == (HOST, TARGET, "other")
 
@@ -272,7 +272,7 @@ def test_answers_of_a_real_bind(require: Require) -> None:
             question = wires.query(HOST)
             tcp.sendall(struct.pack("!H", len(question)) + question)
             streamed = tcp.recv(4096)
-    there = Ether() / IP(src="192.0.2.53", dst="192.0.2.10")
+    there = ETHER / IP(src="192.0.2.53", dst="192.0.2.10")
     found = events(
         there / UDP(sport=53, dport=4000) / Raw(sent),
         there / TCP(sport=53, dport=4000, flags="PA") / Raw(streamed),
@@ -283,6 +283,10 @@ def test_answers_of_a_real_bind(require: Require) -> None:
 # Captures.
 
 
+ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+"""With addresses, lest scapy asks the network for some."""
+
+
 def events(*packets: Packet) -> list[dict[str, Any]]:
     data = wires.pcap([(1_767_603_600 + at, bytes(one)) for at, one in enumerate(packets)])
     return [row for part in capture.Capture().read([data]) for row in part.events.to_pylist()]
@@ -290,7 +294,7 @@ def events(*packets: Packet) -> list[dict[str, Any]]:
 
 def reply(*records: DNSRR, asked: str = HOST, kind: str = "A", code: int = 0) -> Packet:
     message = DNS(qr=1, ra=1, qd=DNSQR(qname=asked, qtype=kind), an=list(records), rcode=code)
-    there = Ether() / IP(src="192.0.2.53", dst="192.0.2.10")
+    there = ETHER / IP(src="192.0.2.53", dst="192.0.2.10")
     return there / UDP(sport=53, dport=40_000) / message
 
 
@@ -321,7 +325,7 @@ def test_a_capture_follows_the_chain_from_what_was_asked() -> None:
 
 
 def test_an_answer_in_a_capture_names_the_host(logs: Path, tmp_path: Path, run: Run) -> None:
-    ask = Ether() / IP(src="192.0.2.10") / UDP(sport=40_000, dport=53) / Raw(wires.query(HOST))
+    ask = ETHER / IP(src="192.0.2.10") / UDP(sport=40_000, dport=53) / Raw(wires.query(HOST))
     frames = [(1_767_603_600, bytes(ask)), (1_767_603_601, bytes(reply(cname(HOST, TARGET))))]
     (logs / "a.pcap").write_bytes(wires.pcap(frames))
     shown = run("parse", logs / "a.pcap").rows
