@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final
 
+from agent import shipped
 from agent.errors import Problem, RulesError, unknown_key
 
 KINDS: Final = ("exact", "own", "suffix", "alias", "guessed")
@@ -42,12 +41,7 @@ class Confidence:
 
 def load_confidence(path: Path | Traversable | None = None) -> Confidence:
     """Read the odds, by default the shipped ones. Raises RulesError with every problem."""
-    file = resources.files("rules").joinpath("confidence.toml") if path is None else path
-    where = f"rules/{file.name}" if path is None else str(file)
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RulesError(Problem(where, f"cannot be read: {error}.")) from error
+    where, tables = shipped.tables("confidence.toml", path)
     problems = [Problem(where, message, key=key) for key, message in _faults(tables)]
     if problems:
         raise RulesError(problems)

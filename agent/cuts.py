@@ -1,9 +1,9 @@
 """How a line falls apart into named cells: one small class of SQL text per cut kind.
 
 A cut works in two layers, so that nothing is computed twice: it puts expressions over ``line`` into
-a ``Layer`` (the split line, one JSON look-up, what follows a key) and hands out each cell as an
-expression over that layer's columns. Lines are never read as CSV: a quote that is left open spoils
-its own line only.
+a ``Layer`` (the split line, one JSON look-up, the groups of a pattern) and hands out each cell as
+an expression over that layer's columns. Lines are never read as CSV: a quote that is left open
+spoils its own line only.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ class _Pairs:
     starts: Places
     ends: Places
     """Where the value starts and ends."""
+    around: Bytes
+    """The sign that may stand around the value, as blanks may."""
 
 
 def columns(
@@ -90,21 +92,21 @@ def _picked(text: Text, found: _Pairs, keys: Sequence[bytes]) -> list[pa.Array]:
     at = np.minimum(np.searchsorted(known, words), len(known) - 1)
     hits = np.flatnonzero(known[at] == words)
     alike = at[hits].astype(np.uint16)
-    hits = hits[np.argsort(alike, kind="stable")]
-    groups = np.split(hits, np.cumsum(np.bincount(alike, minlength=len(known)))[:-1])
-    numbers = np.searchsorted(known, np.array(tails, np.uint64))
-    nothing = np.zeros(len(text.starts), np.int64)
+    order = np.argsort(alike, kind="stable")
+    hits, edges = hits[order], np.searchsorted(alike[order], np.arange(len(known) + 1))
+    lines, begins, sizes = found.lines[hits], found.begins[hits], sizes[hits]
+    starts, ends = _bare(text.array, found, hits)
     columns = []
-    for key, number in zip(keys, numbers, strict=True):
-        mine = groups[number]
+    for key, tail in zip(keys, tails, strict=True):
+        number = np.searchsorted(known, np.uint64(tail))
+        mine = np.arange(edges[number], edges[number + 1])
         mine = mine[sizes[mine] == len(key)]
         for place in range(len(key) - _WORD):
-            mine = mine[text.array[found.begins[mine] + place] == key[place]]
-        mine = mine[np.diff(found.lines[mine], prepend=-1) != 0]
-        starts, ends = nothing.copy(), nothing.copy()
-        starts[found.lines[mine]] = found.starts[mine]
-        ends[found.lines[mine]] = found.ends[mine]
-        columns.append(text.column(starts, ends))
+            mine = mine[text.array[begins[mine] + place] == key[place]]
+        mine = mine[np.diff(lines[mine], prepend=-1) != 0]
+        value = np.zeros((2, len(text.starts)), np.int64)
+        value[0, lines[mine]], value[1, lines[mine]] = starts[mine], ends[mine]
+        columns.append(text.column(*value))
     return columns
 
 
@@ -124,7 +126,8 @@ def _spaced(text: Text, of: Flags | None = None) -> _Pairs:
     following = np.append(np.where(ending, leads, _FAR), _FAR)
     following = np.minimum.accumulate(following[::-1])[::-1][1:]
     ends = np.minimum(following, text.ends[lines])
-    return _Pairs(lines, leads + 1, signs, *_bare(text.array, signs + 1, ends, _BLANK))
+    around = np.full(len(signs), _BLANK)
+    return _Pairs(lines, leads + 1, signs, signs + 1, ends, around)
 
 
 def _delimited(text: Text, first: Places, marks: Bytes, *, quoted: bool) -> _Pairs:
@@ -140,7 +143,7 @@ def _delimited(text: Text, first: Places, marks: Bytes, *, quoted: bool) -> _Pai
     places = np.flatnonzero(wanted)
     signs = array[places]
     if quoted:
-        kept = _unquoted(array, places, signs)
+        kept = _unquoted(text, places, signs)
     else:
         feeds = signs == _FEED
         lines = np.minimum(np.cumsum(feeds) - 1, len(marks) - 1)
@@ -149,25 +152,29 @@ def _delimited(text: Text, first: Places, marks: Bytes, *, quoted: bool) -> _Pai
     places, signs = places[kept], signs[kept]
     stops = np.flatnonzero(signs != _EQUALS)
     parts = np.flatnonzero(np.diff(stops) > 1)
-    lines = (np.cumsum(signs[stops] == _FEED) - 1)[parts]
-    parts, lines = parts[marks[lines] > 0], lines[marks[lines] > 0]
+    lines = text.lines_of(places[stops[parts] + 1])
+    if not marks.all():
+        parts, lines = parts[marks[lines] > 0], lines[marks[lines] > 0]
     begins = np.maximum(places[stops[parts]] + 1, first[lines])
     for _ in range(_BLANKS):
         # Some set a blank behind the delimiter.
-        begins += array[begins] == _BLANK
+        blank = array[begins] == _BLANK
+        if not blank.any():
+            break
+        begins += blank
     at, ends = places[stops[parts] + 1], places[stops[parts + 1]]
-    return _Pairs(lines, begins, at, *_bare(array, at + 1, ends, _QUOTE))
+    return _Pairs(lines, begins, at, at + 1, ends, np.full(len(at), _QUOTE))
 
 
-def _unquoted(array: Bytes, places: Places, signs: Bytes) -> Flags:
+def _unquoted(text: Text, places: Places, signs: Bytes) -> Flags:
     """Return which signs are in no quoted value, and no quotes themselves.
 
     A value is quoted from a quote behind ``=`` to the next one in its line. A quote elsewhere, as
     inside a browser's name, opens nothing.
     """
     quotes = np.flatnonzero(signs == _QUOTE)
-    lines, numbers = np.cumsum(signs == _FEED)[quotes], np.arange(len(quotes))
-    behind = array[places[quotes] - 1] == _EQUALS
+    lines, numbers = text.lines_of(places[quotes]), np.arange(len(quotes))
+    behind = text.array[places[quotes] - 1] == _EQUALS
     # Of several such quotes in a row the second closes what the first opened.
     new = np.diff(lines, prepend=-1) > 0
     before = np.maximum.accumulate(np.where(behind, np.where(new, numbers - 1, -1), numbers))
@@ -180,13 +187,14 @@ def _unquoted(array: Bytes, places: Places, signs: Bytes) -> Flags:
     return free
 
 
-def _bare(array: Bytes, starts: Places, ends: Places, around: np.uint8) -> tuple[Places, Places]:
-    """Return where values start and end without the blanks around them, or another sign."""
+def _bare(array: Bytes, found: _Pairs, mine: Places) -> tuple[Places, Places]:
+    """Return where values of some pairs start and end without what may stand around them."""
+    starts, ends, around = found.starts[mine], found.ends[mine], found.around[mine]
     for edges, step in ((starts, 1), (ends, -1)):
         more = np.arange(len(edges))
         for _ in range(_BLANKS):
             signs = array[edges[more] - (step < 0)]
-            idle = (signs == _BLANK) | (signs == around)
+            idle = (signs == _BLANK) | (signs == around[more])
             more = more[idle & (starts[more] < ends[more])]
             edges[more] += step
     return starts, ends

@@ -21,7 +21,7 @@ from agent import pairs
 from agent.cuts import Layer, cut_of, pair_column, text
 from agent.errors import Problem
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
-from agent.spans import Places, Text, joined, pieces
+from agent.spans import Places, joined, pieces
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
@@ -54,38 +54,34 @@ def lines_table(
     is a column for each of its keys, ``k1`` and on; ``prefixed`` tells that a relay's prefix may
     stand before them.
     """
-    batches = []
-    for piece in pieces(clean):
-        numbers = np.arange(first_line, first_line + len(piece.starts), dtype=np.int64)
-        batches.append(_batch(piece, numbers, log_format, prefixed=prefixed))
-        first_line += len(numbers)
-    return pa.Table.from_batches(batches)
+    numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
+    return _table(clean, numbers, log_format, prefixed=prefixed)
 
 
 def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
     """Return lines of any table as ``lines_table`` would have them for another format."""
-    numbers, first, batches = lines["line_no"].to_numpy(), 0, []
-    for piece in pieces(joined(lines["line"])):
-        mine = numbers[first : first + len(piece.starts)]
-        batches.append(_batch(piece, mine, log_format, prefixed=prefixed))
-        first += len(mine)
+    numbers = lines["line_no"].to_numpy()
+    return _table(joined(lines["line"]), numbers, log_format, prefixed=prefixed)
+
+
+def _table(
+    clean: bytes | bytearray, numbers: Places, log_format: Format | None, *, prefixed: bool
+) -> pa.Table:
+    batches, first = [], 0
+    for piece in pieces(clean):
+        kept = pa.py_buffer(np.ascontiguousarray(numbers[first : first + len(piece.starts)]))
+        first += len(piece.starts)
+        # Not pa.array: it imports pandas, which takes longer than many a scan.
+        columns = {
+            "line_no": pa.Array.from_buffers(pa.int64(), len(piece.starts), [None, kept]),
+            "line": piece.column(piece.starts, piece.ends),
+        }
+        if log_format is not None and log_format.keys:
+            cut, delimiter, keys = log_format.cut, log_format.delimiter, log_format.keys
+            values = pairs.columns(piece, cut, delimiter, keys, prefixed=prefixed)
+            columns |= {pair_column(number): value for number, value in enumerate(values)}
+        batches.append(pa.record_batch(columns))
     return pa.Table.from_batches(batches)
-
-
-def _batch(
-    text: Text, numbers: Places, log_format: Format | None, *, prefixed: bool
-) -> pa.RecordBatch:
-    kept = pa.py_buffer(np.ascontiguousarray(numbers))
-    # Not pa.array: it imports pandas, which takes longer than many a scan.
-    columns = {
-        "line_no": pa.Array.from_buffers(pa.int64(), len(numbers), [None, kept]),
-        "line": text.column(text.starts, text.ends),
-    }
-    if log_format is not None and log_format.keys:
-        cut, delimiter, keys = log_format.cut, log_format.delimiter, log_format.keys
-        values = pairs.columns(text, cut, delimiter, keys, prefixed=prefixed)
-        columns |= {pair_column(number): value for number, value in enumerate(values)}
-    return pa.record_batch(columns)
 
 
 def header_columns(log_format: Format, line: str) -> tuple[str, ...]:

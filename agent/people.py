@@ -204,8 +204,7 @@ _OF_PERSON: Final = {
     "membership": "actor_id IN (FROM gone_actor)",
     "actor": "actor_id IN (FROM gone_actor)",
     "claim": (
-        "user_key IN (FROM gone_key) OR alt_key IN (FROM gone_key)"
-        " OR mac IN (FROM gone_device) OR hostname IN (FROM gone_device)"
+        "user_key IN (FROM gone_key) OR mac IN (FROM gone_device) OR hostname IN (FROM gone_device)"
     ),
     "device": "device_key IN (FROM gone_device)",
     "alias": "person_id IN (FROM gone_person)",
@@ -222,13 +221,13 @@ def forget(con: duckdb.DuckDBPyConnection, pseudonyms: Pseudonyms, login: str) -
     Runs inside the transaction of the caller. What was counted without persons stays: nobody can
     be told in it.
     """
-    keys = pa.table({"key": [key for key in pseudonyms.user(login) if key]})
-    _run(con, "forgotten", given_key=keys)
+    key, alt_key = pseudonyms.user(login)
+    _run(con, "forgotten", given_key=pa.table({"key": [key], "alt_key": [alt_key or ""]}))
     gone = {
         table: int(con.execute(f"DELETE FROM {table} WHERE {found}").fetchall()[0][0])
         for table, found in _OF_PERSON.items()
     }
-    for name in ("person", "key", "actor", "device"):
+    for name in ("name", "person", "key", "actor", "device"):
         con.execute(f"DROP TABLE gone_{name}")
     return gone
 

@@ -153,18 +153,29 @@ UNION ALL
 SELECT actor_id, NULL, 'shared', coalesce(department, '(unknown)'), first_day, behind FROM together;
 DROP TABLE placed;
 -- section: forgotten
-CREATE OR REPLACE TEMP TABLE gone_person AS
-SELECT DISTINCT person_id FROM alias WHERE alias_key IN (FROM given_key);
+-- Whom a spelling means is told of those that were met, so for the moment it was.
+INSERT INTO device (device_key, user_key, alt_key) SELECT '', key, alt_key FROM given_key;
 
+CREATE OR REPLACE TEMP TABLE gone_name AS
+SELECT name, person_id FROM spelled SEMI JOIN given_key USING (key);
+
+DELETE FROM device WHERE device_key = '';
+
+CREATE OR REPLACE TEMP TABLE gone_person AS
+SELECT DISTINCT person_id FROM gone_name WHERE person_id IS NOT NULL;
+
+-- Every spelling that means this person. The same login in another domain is somebody else.
 CREATE OR REPLACE TEMP TABLE gone_key AS
-FROM given_key UNION SELECT alias_key FROM alias SEMI JOIN gone_person USING (person_id);
+SELECT key FROM given_key
+UNION SELECT alias_key FROM alias SEMI JOIN gone_person USING (person_id)
+UNION SELECT key FROM spelled
+WHERE person_id IN (FROM gone_person) OR name IN (SELECT name FROM gone_name);
 
 CREATE OR REPLACE TEMP TABLE gone_actor AS
-SELECT actor_id FROM actor
-WHERE kind = 'user' AND (key IN (FROM gone_key) OR alt_key IN (FROM gone_key));
+SELECT actor_id FROM actor WHERE kind = 'user' AND key IN (FROM gone_key);
 
 CREATE OR REPLACE TEMP TABLE gone_device AS
-SELECT device_key FROM device WHERE user_key IN (FROM gone_key) OR alt_key IN (FROM gone_key);
+SELECT device_key FROM device WHERE user_key IN (FROM gone_key);
 
 -- section: held_keys
 SELECT key FROM actor WHERE key <> 'anonymous'

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-import rtoml
-
+from agent import shipped
 from agent.errors import Problem, RulesError
 
 _KEYS = {"hosts", "addresses", "source"}
@@ -44,12 +42,7 @@ class Resolvers:
 
 def load_resolvers() -> Resolvers:
     """Read the resolvers that are shipped. Raises RulesError with every problem of the file."""
-    where = "rules/resolvers.toml"
-    text = resources.files("rules").joinpath("resolvers.toml").read_text(encoding="utf-8")
-    try:
-        tables = rtoml.loads(text)
-    except rtoml.TomlParsingError as error:
-        raise RulesError(Problem(where, f"is not TOML: {error}.")) from None
+    where, tables = shipped.tables("resolvers.toml")
     problems = [
         Problem(where, message, key=f"{kind}.{name}")
         for kind in ("resolver", "relay", "vpn", "cover")

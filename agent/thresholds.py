@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import rtoml
-
+from agent import shipped
 from agent.errors import Problem, RulesError, unknown_key
 
 
@@ -52,12 +50,7 @@ def load_thresholds(path: Path | Traversable | None = None) -> Thresholds:
     >>> load_thresholds().regular_of
     4
     """
-    file = resources.files("rules").joinpath("adoption.toml") if path is None else path
-    where = f"rules/{file.name}" if path is None else str(file)
-    try:
-        tables = rtoml.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, rtoml.TomlParsingError) as error:
-        raise RulesError(Problem(where, f"cannot be read: {error}.")) from error
+    where, tables = shipped.tables("adoption.toml", path)
     given = {
         f"{table}.{key}": value
         for table, keys in tables.items()

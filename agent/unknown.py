@@ -9,14 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import rtoml
 
-from agent import sql
+from agent import shipped, sql
 from agent.errors import Problem, RulesError, unknown_key
 
 _KEYS: Final = {
@@ -75,12 +73,7 @@ def _edges(words: frozenset[str]) -> re.Pattern[str]:
 
 def load_ranking() -> Ranking:
     """Read rules/queue.toml. Raises RulesError with every problem of it."""
-    file = resources.files("rules").joinpath("queue.toml")
-    where = "rules/queue.toml"
-    try:
-        tables = rtoml.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, rtoml.TomlParsingError) as error:
-        raise RulesError(Problem(where, f"cannot be read: {error}.")) from error
+    where, tables = shipped.tables("queue.toml")
     problems = [Problem(where, message, key) for key, message in _faults(tables)]
     if problems:
         raise RulesError(problems)

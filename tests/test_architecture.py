@@ -33,8 +33,8 @@ FLOW = (
     "agent.rulebook",
 )
 """What brings stages together; each may use the rooms that stand after it, and every stage."""
-GROUND = ("agent.errors", "agent.model", "agent.sql", "agent.__init__")
-"""What every room stands on; these import nothing of ours."""
+GROUND = ("agent.shipped", "agent.errors", "agent.model", "agent.sql", "agent.__init__")
+"""What every room stands on; each may use those after it, and nothing else of ours."""
 CELLARS = {
     "agent.parse": (
         "transforms cuts pairs spans",
@@ -131,7 +131,7 @@ STAGES = [room for room in modules("agent") if room not in {*FLOW, *GROUND, *ABO
 def below(module: str) -> set[str]:
     """Every room of the agent that a module may import."""
     if module in GROUND:
-        return set()
+        return {*GROUND[GROUND.index(module) + 1 :]}
     if module in FLOW:
         return {*FLOW[FLOW.index(module) + 1 :], *STAGES, *GROUND}
     rooms = cellars_of(ABOVE.get(module, module))

@@ -5,7 +5,6 @@ The rest of the demo counts in arrays, so people, hosts, apps and sources go by 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import rtoml
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -102,7 +102,7 @@ class Scenario:
 
 def read_scenario() -> Scenario:
     """Read demo.toml."""
-    raw = tomllib.loads(files(__package__).joinpath("demo.toml").read_text(encoding="utf-8"))
+    raw = rtoml.loads(files(__package__).joinpath("demo.toml").read_text(encoding="utf-8"))
     departments = [
         Department(d["name"], d["site"], d["people"], d["subnet"], d.get("directory", True))
         for d in raw["department"]
