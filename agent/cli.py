@@ -6,6 +6,7 @@ read or stored; 2 wrong usage, settings or rules.
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import subprocess
@@ -45,6 +46,8 @@ from agent.version import VERSION
 
 if sys.platform != "win32":
     import pwd
+
+_OBJECTS_BETWEEN_LOOKS = 100_000
 
 app = typer.Typer(
     name="sundial",
@@ -826,6 +829,8 @@ def demo(
 
 def main() -> int:
     """Run the command line and return the exit code."""
+    # What the rules and modules make stays, so looking through it for garbage is time lost.
+    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
     try:
         return _run()
     except SundialError as error:

@@ -66,7 +66,7 @@ class EntryReader:
             audience=self.file.text(table, "audience", app_id),
             hosts=tuple((hosts | dict.fromkeys(behind, Signal.CDN)).items()),
             tenant_under=tuple(under),
-            not_tenants=frozenset(labels) | self.not_tenants,
+            not_tenants=self.not_tenants.union(labels) if labels else self.not_tenants,
             dual_use=table.get("dual_use", False) is True,
             aliases=tuple(self.file.texts(table.get("aliases", []), f"{app_id}.aliases")),
             formerly=tuple(self.file.texts(table.get("formerly", []), f"{app_id}.formerly")),
@@ -105,8 +105,10 @@ class EntryReader:
         found: dict[str, Signal] = {}
         before = len(self.file.problems)
         for key, signal in HOST_KEYS.items():
+            if key not in table:
+                continue
             place = f"{app_id}.{key}"
-            for host in self.file.texts(table.get(key, []), place):
+            for host in self.file.texts(table[key], place):
                 if not is_host_name(host):
                     self.file.say(place, _not_a_host(host))
                 elif host in found:

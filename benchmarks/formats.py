@@ -2,9 +2,10 @@
 
     python -m benchmarks.formats --lines 1000000
 
-The lines are those of the formats' own samples, with hosts, clients and users drawn as in
-``generate``. GoAccess runs where it reads the layout, else ClickHouse embedded (chdb), which is
-told by hand where the cells are and only groups by client, user and host. Prints a Markdown table.
+The lines are those of the formats' own samples, all of one second, with hosts, clients and users
+drawn as in ``generate``. GoAccess runs where it reads the layout, else ClickHouse embedded (chdb),
+which is told by hand where the cells are and only groups by client, user and host. Prints a
+Markdown table.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
 
 from agent.formats import load_formats
 from agent.model import Sample
@@ -128,10 +127,8 @@ def prepare(name: str, lines: int) -> Log:
 
 def _write(path: Path, sample: Sample, event: Event, mix: generate.Mix) -> None:
     """Write lines that are the sample but for who asks for what."""
-    random = np.random.default_rng(1)
-    hosts, places = mix.hosts.to_pylist(), random.random(mix.lines)
-    drawn = np.searchsorted(mix.cumulative, places * mix.cumulative[-1])
-    clients, users = random.integers(0, mix.clients, (2, mix.lines)).tolist()
+    _, clients, drawn = generate.draw(mix, 0, mix.lines)
+    hosts, places = mix.hosts.to_pylist(), generate.client_pool(mix)
     pattern = sample.line.replace("{", "{{").replace("}", "}}")
     for key in ("host", "client", "user"):
         if event.get(key):
@@ -142,11 +139,11 @@ def _write(path: Path, sample: Sample, event: Event, mix: generate.Mix) -> None:
         file.writelines(
             pattern.format(
                 host=hosts[host],
-                client=f"10.20.{client >> 8}.{client & 255}",
-                user=f"user{user % mix.users:05d}",
+                client=places[client],
+                user=f"user{client % mix.users:05d}",
             )
             + "\n"
-            for host, client, user in zip(drawn.tolist(), clients, users, strict=True)
+            for host, client in zip(drawn.tolist(), clients.tolist(), strict=True)
         )
 
 

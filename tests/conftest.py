@@ -16,11 +16,27 @@ from pathlib import Path
 
 import pytest
 
-from agent.rulebook import Rules
+from agent.rulebook import Rules, load_rules
 from tests.servers import find_program
 
 Require = Callable[[str], Path]
-RunSundial = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+Run = Callable[..., Done]
+
 
 DEBIAN_PACKAGES = {
     "chromium": "chromium",
@@ -66,12 +82,13 @@ def require() -> Require:
     return require_program
 
 
-def run_command_line(*arguments: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+def run_command_line(*arguments: object, stdin: str = "", ok: bool = True) -> Done:
     """Run ``sundial`` of this environment; unless told otherwise it must end with 0."""
     command = [str(Path(sys.executable).with_name("sundial")), *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SCAN_SECONDS, check=False
+    ended = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, timeout=SCAN_SECONDS, check=False
     )
+    done = Done(ended.returncode, ended.stdout, ended.stderr)
     if ok:
         assert done.returncode == 0, (
             f"{' '.join(command)} ended with {done.returncode}\n{done.stderr}"
@@ -80,7 +97,7 @@ def run_command_line(*arguments: str | Path, ok: bool = True) -> subprocess.Comp
 
 
 @pytest.fixture(scope="session")
-def run_sundial() -> RunSundial:
+def run_sundial() -> Run:
     """``run_sundial("scan", folder)`` runs the installed script; ``ok=False`` allows failure."""
     return run_command_line
 
@@ -132,7 +149,7 @@ def counted(store: Path, k: int = 1) -> Path:
     from contextlib import closing
     from dataclasses import replace
 
-    from agent import rulebook, scan
+    from agent import scan
     from agent.settings import Settings, recalled
     from agent.store import Store
 
@@ -140,7 +157,7 @@ def counted(store: Path, k: int = 1) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(store, folder)
     own = folder / "rules"
-    rules = rulebook.load_rules([own]) if own.is_dir() else _shipped()
+    rules = load_rules([own]) if own.is_dir() else _shipped()
     with closing(Store(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
         kept.publish(lambda con: scan._derive(con, rules, replace(settings, k=k)))
@@ -149,9 +166,7 @@ def counted(store: Path, k: int = 1) -> Path:
 
 @functools.cache
 def _shipped() -> Rules:
-    from agent import rulebook
-
-    return rulebook.load_rules()
+    return load_rules()
 
 
 def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
@@ -168,26 +183,14 @@ def _once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], ob
     return folder
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def rows(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """The real door, without the second that a new process takes."""
-    from agent import cli
+    """The real door, without the second that a new process and the shipped rules take."""
+    from agent import cli, rulebook
+
+    monkeypatch.setattr(
+        rulebook, "load_rules", lambda extra=(): load_rules(extra) if extra else _shipped()
+    )
 
     def command(*arguments: object, stdin: str = "", ok: bool = True) -> Done:
         monkeypatch.setattr(sys, "argv", ["sundial", *map(str, arguments)])

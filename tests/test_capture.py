@@ -50,7 +50,7 @@ from agent.model import FIELDS
 from agent.resolvers import load_resolvers
 from agent.streams import LONGEST, Streams
 from tests import wires
-from tests.conftest import RunSundial
+from tests.conftest import Run
 
 WHEN = 1_767_603_600.25
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
@@ -701,7 +701,7 @@ def test_small_segments_behind_a_gap_take_no_time() -> None:
 # ---- the house
 
 
-def scanned(run_sundial: RunSundial, *paths: Path | str, store: Path) -> dict[str, Any]:
+def scanned(run_sundial: Run, *paths: Path | str, store: Path) -> dict[str, Any]:
     done = run_sundial("scan", *map(str, paths), "--store", str(store), "--json", ok=False)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -722,7 +722,7 @@ def visits(count: int, host: str = "app.slack.com", begin: int = 0) -> list[tupl
     ]
 
 
-def test_a_capture_is_stored_exactly_once(run_sundial: RunSundial, tmp_path: Path) -> None:
+def test_a_capture_is_stored_exactly_once(run_sundial: Run, tmp_path: Path) -> None:
     store, log = tmp_path / "store", tmp_path / "office.pcap"
     data = wires.pcap(visits(300))
     log.write_bytes(data[:-50])
@@ -744,7 +744,7 @@ def test_a_capture_is_stored_exactly_once(run_sundial: RunSundial, tmp_path: Pat
     assert total(store) == {"app.slack.com": 300, "miro.com": 50}
 
 
-def test_what_is_hidden_is_noted_and_no_problem(run_sundial: RunSundial, tmp_path: Path) -> None:
+def test_what_is_hidden_is_noted_and_no_problem(run_sundial: Run, tmp_path: Path) -> None:
     log, store = tmp_path / "dot.pcap", tmp_path / "store"
     there = ETHER / IP(src=PC, dst="8.8.8.8")
     log.write_bytes(file_of(there / TCP(dport=853, flags="PA") / Raw(hello(None))))
@@ -758,7 +758,7 @@ def test_what_is_hidden_is_noted_and_no_problem(run_sundial: RunSundial, tmp_pat
     assert kept == [("not visible: DNS over TLS, Google", 1, 1, "")]
 
 
-def test_parse_prints_a_capture_as_it_prints_a_log(run_sundial: RunSundial, tmp_path: Path) -> None:
+def test_parse_prints_a_capture_as_it_prints_a_log(run_sundial: Run, tmp_path: Path) -> None:
     (packet,) = segments(hello("WWW.example.com"))
     log, size = wires.write(tmp_path / "one.pcap", file_of(packet)), len(packet)
     done = run_sundial("parse", str(log))

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from tests import servers
-from tests.conftest import Require, RunSundial, counted
+from tests.conftest import Require, Run, counted
 from tests.servers import Ask
 
 ANN, BOB, EVE = "127.0.1.11", "127.0.1.12", "127.0.2.21"
@@ -119,7 +119,7 @@ def dnsmasq_logs(request: pytest.FixtureRequest, company: Path, require: Require
         yield _keep(dnsmasq.folder, company / "dnsmasq", ["dnsmasq.log"], 2 * len(DNS_ASKS))
 
 
-def test_squid_log_shows_who_asked_for_what(squid_logs: Logs, run_sundial: RunSundial) -> None:
+def test_squid_log_shows_who_asked_for_what(squid_logs: Logs, run_sundial: Run) -> None:
     """Every request, served or refused, is one event with its client, user and host.
 
     The health check names no host: ``error:transaction-end-before-headers`` stands for its URL.
@@ -131,7 +131,7 @@ def test_squid_log_shows_who_asked_for_what(squid_logs: Logs, run_sundial: RunSu
 
 
 def test_squid_log_shows_what_was_refused_and_how_much_came(
-    squid_logs: Logs, run_sundial: RunSundial
+    squid_logs: Logs, run_sundial: Run
 ) -> None:
     """A refused page is blocked; a served one brought at least the page; nobody knows bytes out."""
     for event in _parse(run_sundial, squid_logs["access.log"]):
@@ -142,9 +142,7 @@ def test_squid_log_shows_what_was_refused_and_how_much_came(
 
 
 @pytest.mark.parametrize("name", ["query.log", "iso.log"])
-def test_bind_log_shows_who_asked_for_what(
-    bind_logs: Logs, name: str, run_sundial: RunSundial
-) -> None:
+def test_bind_log_shows_who_asked_for_what(bind_logs: Logs, name: str, run_sundial: Run) -> None:
     """Each way BIND can print a query gives the same client and host, in lower case."""
     events = _parse(run_sundial, bind_logs[name])
     assert _told(events, "client", "host") == _dns_asked()
@@ -152,14 +150,14 @@ def test_bind_log_shows_who_asked_for_what(
     assert {event["bytes_in"] for event in events} == {None}
 
 
-def test_dnsmasq_log_shows_each_question_once(dnsmasq_logs: Logs, run_sundial: RunSundial) -> None:
+def test_dnsmasq_log_shows_each_question_once(dnsmasq_logs: Logs, run_sundial: Run) -> None:
     """Questions are events, the answers beside them are not."""
     events = _parse(run_sundial, dnsmasq_logs["dnsmasq.log"])
     assert _told(events, "client", "host") == _dns_asked()
 
 
 @pytest.fixture(scope="module")
-def findings(company: Path, squid_logs: Logs, require: Require, run_sundial: RunSundial) -> Path:
+def findings(company: Path, squid_logs: Logs, require: Require, run_sundial: Run) -> Path:
     """What one scan publishes of a folder with the logs of all three servers."""
     logs = company / "logs"
     with servers.bind(require("named")) as bind:
@@ -222,7 +220,7 @@ def test_scan_accounts_for_every_line(findings: Path) -> None:
     assert events["squid"] in {len(PROXY_ASKS), len(PROXY_ASKS) + 1}  # the health check may be one
 
 
-def _parse(run_sundial: RunSundial, log: Path) -> list[Row]:
+def _parse(run_sundial: Run, log: Path) -> list[Row]:
     """The events of one log as ``sundial parse`` prints them; all of the last few minutes."""
     events = [json.loads(line) for line in run_sundial("parse", log).stdout.splitlines()]
     now = datetime.now(UTC)

@@ -27,7 +27,7 @@ from agent.rulebook import Rules, load_rules
 from agent.scan import scan
 from agent.settings import Settings, SourceSetting
 from agent.store import Store
-from tests.conftest import RunSundial
+from tests.conftest import Run
 
 PEOPLE = """\
 login,mail,department,from,to
@@ -574,7 +574,7 @@ def test_a_store_of_the_version_before_goes_on(bench: Bench, at_once: Facts) -> 
     assert told[1:] == (True, True)
 
 
-def test_one_store_takes_one_scan_at_a_time(bench: Bench, run_sundial: RunSundial) -> None:
+def test_one_store_takes_one_scan_at_a_time(bench: Bench, run_sundial: Run) -> None:
     """The second one says so and harms nothing."""
     bench.write("proxy/access.log", LOG)
     bench.scan()

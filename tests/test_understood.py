@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Settings, load_settings
-from tests.conftest import RunSundial
+from tests.conftest import Run
 
 STAFF = """login,mail,path,dotted line,from,to
 quendel,q@x.example,/Sales/EMEA,Brand,,2026-02-28
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_directory_is_told_in_counts(run: RunSundial, folder: Path) -> None:
+def test_a_directory_is_told_in_counts(run: Run, folder: Path) -> None:
     """Columns, people, history, tree and departments are there, and nobody's name."""
     done = run("people", "check", folder / "staff.csv", ok=False)
     assert done.returncode == 1
@@ -47,7 +47,7 @@ def test_a_directory_is_told_in_counts(run: RunSundial, folder: Path) -> None:
     assert not re.search("quendel|rosmarin|salbei|@", done.stdout + done.stderr)
 
 
-def test_names_are_told_when_asked_for(run: RunSundial, folder: Path) -> None:
+def test_names_are_told_when_asked_for(run: Run, folder: Path) -> None:
     """They come with the days of each department, the last day included."""
     done = run("people", "check", folder / "staff.csv", "--show", "--level", "1", ok=False)
     assert "quendel" in done.stdout
@@ -59,7 +59,7 @@ def test_names_are_told_when_asked_for(run: RunSundial, folder: Path) -> None:
     ]
 
 
-def test_a_level_joins_what_lies_below(run: RunSundial, folder: Path) -> None:
+def test_a_level_joins_what_lies_below(run: Run, folder: Path) -> None:
     """The move within Sales is none at the top of the tree."""
     told = run("people", "check", folder / "staff.csv", "--level", "1", "--json", ok=False).stdout
     row = json.loads(told)
@@ -67,7 +67,7 @@ def test_a_level_joins_what_lies_below(run: RunSundial, folder: Path) -> None:
     assert (row["moves"], row["depth"]) == (0, 2)
 
 
-def test_an_address_plan_is_told(run: RunSundial, folder: Path) -> None:
+def test_an_address_plan_is_told(run: Run, folder: Path) -> None:
     """Both kinds of file go into one command."""
     done = run("people", "check", folder / "nets.csv")
     assert "2 ranges, 1 of them shared" in done.stdout
@@ -76,7 +76,7 @@ def test_an_address_plan_is_told(run: RunSundial, folder: Path) -> None:
     assert (row["holds"], row["sites"], row["problems"]) == ("subnets", ["Berlin"], [])
 
 
-def test_one_bad_file_does_not_hide_the_other(run: RunSundial, folder: Path) -> None:
+def test_one_bad_file_does_not_hide_the_other(run: Run, folder: Path) -> None:
     """What cannot be used is a line, and the rest is told."""
     (folder / "bad.csv").write_text("name,department\nann,Sales\n")
     done = run("people", "check", folder / "bad.csv", folder / "nets.csv", ok=False)
@@ -85,7 +85,7 @@ def test_one_bad_file_does_not_hide_the_other(run: RunSundial, folder: Path) -> 
     assert "2 ranges" in done.stdout
 
 
-def test_the_level_is_a_setting(tmp_path: Path, run: RunSundial) -> None:
+def test_the_level_is_a_setting(tmp_path: Path, run: Run) -> None:
     """Settings say it for every scan; a wrong one is refused with its key."""
     path = tmp_path / "sundial.toml"
     path.write_text('[people]\nfile = "staff"\nlevel = 2\n')

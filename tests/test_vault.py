@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from agent.pseudonyms import Pseudonyms, load_key
-from tests.conftest import Run
+from tests.conftest import Run, run_command_line
 from tests.test_privacy import LOGIN, MAIL, _forgettable, search
 
 PASSPHRASE = "correct horse battery"
@@ -24,8 +25,7 @@ class Kept:
 
     def __init__(self, folder: Path, run: Run) -> None:
         self.run, self.folder = run, folder
-        self.key = folder / "reveal.pem"
-        self.store = _forgettable(run, folder)
+        self.key, self.store = folder / "reveal.pem", folder / "store"
 
     def open(self, *options: str, ok: bool = True) -> str:
         words = ("privacy", "vault", self.key, "--store", self.store, *options)
@@ -60,15 +60,26 @@ class Kept:
             con.execute(sql)
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store and a vault of three names."""
+    folder = tmp_path_factory.mktemp("opened")
+    _forgettable(run_command_line, folder)
+    kept = Kept(folder, run_command_line)
+    kept.open()
+    kept.scan()
+    return folder
+
+
 @pytest.fixture
-def kept(tmp_path: Path, run: Run) -> Kept:
-    made = Kept(tmp_path, run)
-    made.open()
-    made.scan()
-    return made
+def kept(opened: Path, tmp_path: Path, run: Run) -> Kept:
+    """The same in a folder of the test's own."""
+    shutil.copytree(opened, tmp_path, dirs_exist_ok=True)
+    return Kept(tmp_path, run)
 
 
 def test_no_name_is_kept_unless_somebody_made_a_vault(tmp_path: Path, run: Run) -> None:
+    _forgettable(run, tmp_path)
     store = Kept(tmp_path, run)
     store.scan()
     assert store.names() == 0
@@ -125,6 +136,7 @@ def test_the_key_of_a_vault_lies_elsewhere(kept: Kept, tmp_path: Path) -> None:
     told = kept.run(*inside, stdin=f"{PASSPHRASE}\n", ok=False).stderr
     assert "lies in the store" in told
     (tmp_path / "other").mkdir()
+    _forgettable(kept.run, tmp_path / "other")
     other = Kept(tmp_path / "other", kept.run)
     other.open()
     other.key.replace(kept.key)
