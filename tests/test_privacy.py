@@ -289,18 +289,9 @@ def test_forgetting_removes_one_person_and_nobody_else(run: Run, tmp_path: Path)
     assert _held(store)["usage"] == 1, "a file that was read is not read again"
 
 
-@pytest.mark.parametrize(
-    ("asked", "left"),
-    [
-        ("acme\\ann", {"OTHER\\ann", "ann", "ACME\\bob", "bob"}),
-        ("ann", {"ACME\\ann", "OTHER\\ann", "ACME\\bob", "bob"}),
-        ("bob", {"ACME\\ann", "OTHER\\ann", "ann"}),
-        ("OTHER\\bob", {"ACME\\ann", "OTHER\\ann", "ann", "ACME\\bob", "bob"}),
-    ],
-)
 @pytest.mark.parametrize("directory", [False, True])
 def test_the_same_login_in_another_domain_is_not_forgotten(
-    run: Run, tmp_path: Path, asked: str, left: set[str], *, directory: bool
+    run: Run, tmp_path: Path, *, directory: bool
 ) -> None:
     """Nor what two may have done; the login without its domain means the only one of that name."""
     people = tmp_path / "people.csv"
@@ -310,11 +301,17 @@ def test_the_same_login_in_another_domain_is_not_forgotten(
     (tmp_path / "a.log").write_text("\n".join(lines) + "\n")
     store = tmp_path / "store"
     run("scan", tmp_path / "a.log", "--store", store, *(("--people", people) if directory else ()))
-    run("privacy", "forget", "--store", store, stdin=asked)
     pseudonyms = Pseudonyms(load_key(store))
-    with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
-        held = {key for (key,) in con.execute("SELECT key FROM actor").fetchall()}
-    assert {user for user in met if pseudonyms.user(user)[0] in held} == left
+    for asked, gone in (
+        ("OTHER\\bob", set()),
+        ("acme\\ann", {"ACME\\ann"}),
+        ("ann", {"ACME\\ann", "ann", "OTHER\\ann"}),
+        ("bob", {"ACME\\ann", "ann", "OTHER\\ann", "ACME\\bob", "bob"}),
+    ):
+        run("privacy", "forget", "--store", store, stdin=asked)
+        with duckdb.connect(str(store / "work.duckdb"), read_only=True) as con:
+            held = {key for (key,) in con.execute("SELECT key FROM actor").fetchall()}
+        assert {user for user in met if pseudonyms.user(user)[0] not in held} == gone, asked
 
 
 def test_forgetting_needs_a_name_and_a_store(run: Run, tmp_path: Path) -> None:
