@@ -67,6 +67,11 @@ def cut_of(
             return _Headed(log_format)
 
 
+def listed(log_format: Format) -> bool:
+    """Tell whether lines come cut into column ``listed`` (``agent.quoted``)."""
+    return log_format.cut == "delimited" and log_format.quoted
+
+
 def text(value: str) -> str:
     """Return a SQL text literal.
 
@@ -80,7 +85,7 @@ class _Listed:
     """Cells counted from the left, from the right, or from a word that is always there."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
-        self._quoted = log_format.quoted
+        self._quoted, self._listed = log_format.quoted, listed(log_format)
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
@@ -97,13 +102,10 @@ class _Listed:
         }
 
     def _whole(self, parts: Layer) -> str:
+        if self._listed:
+            return "listed"
         line = _protected(self._delimiter) if self._quoted else "line"
         split = f"string_split({line}, {text(self._delimiter)})"
-        if self._quoted and self._delimiter == ",":
-            # Most devices quote all or nothing; between quotes a comma needs no hiding.
-            outer = text(r'^"[^"\\]+"(?:,"[^"\\]*")*,"[^"\\]+"$')
-            inner = "string_split(trim(line, '\"'), '\",\"')"
-            split = f"CASE WHEN regexp_matches(line, {outer}) THEN {inner} ELSE {split} END"
         if self._delimiter == " ":
             # Runs of blanks are padding; most lines have none, and a look is cheap.
             filtered = f"list_filter({split}, lambda part: part <> '')"
@@ -141,7 +143,7 @@ class _Listed:
                 value = f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
         else:
             return "NULL"
-        if not self._quoted:
+        if not self._quoted or self._listed:
             return value
         shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
         value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"
@@ -157,23 +159,16 @@ def _offsets(pivot: Pivot) -> list[tuple[str, int]]:
 def _protected(delimiter: str) -> str:
     """Return the line with its quotes resolved and delimiters inside them hidden.
 
-    ``""`` is a quote inside a cell or an empty cell: it can go in both cases. Between blanks, where
-    an empty cell would vanish with its quotes, it becomes the dash that stands for nothing.
+    An empty cell between blanks would vanish with its quotes, so it becomes the dash that stands
+    for nothing.
     """
-    plain = "replace(line, '\\\"', '')"
-    plain = (
-        f"replace({plain}, '\"\"', '')" if delimiter == "," else f"replace({plain}, ' \"\"', ' -')"
-    )
+    plain = "replace(replace(line, '\\\"', ''), ' \"\"', ' -')"
     hidden = f"replace(part, {text(delimiter)}, {_HIDDEN})"
     parts = (
         f"list_transform(string_split({plain}, '\"'), "
         f"lambda part, n: CASE WHEN n % 2 = 0 THEN {hidden} ELSE part END)"
     )
-    joined = f"array_to_string({parts}, '')"
-    if delimiter == ",":
-        # Some exports set a blank behind the comma; those inside quotes are hidden by now.
-        joined = f"replace({joined}, ', ', ',')"
-    return f"CASE WHEN contains(line, '\"') THEN {joined} ELSE line END"
+    return f"CASE WHEN contains(line, '\"') THEN array_to_string({parts}, '') ELSE line END"
 
 
 class _Json:

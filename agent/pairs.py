@@ -1,265 +1,293 @@
-"""Finds the values of ``key=value`` pairs, for all lines of a text and each key at once.
+"""Finds the values of ``key=value`` pairs: each key of a format is a column, each line a row.
 
 Devices write pairs in three ways: between delimiters, with quotes around a value that may hold one
 (``keyvalue``); between blanks, which values hold as well, so that only the next key ends one
 (``cef``); and between delimiters that each line states for itself (``leef``). In all three the
 first pair of a key counts, so that nothing that comes later in a line can speak for it.
+
+Here every byte of a log is looked at, so this is compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agent.spans import Bytes, Places, Text
+from agent.compiled import compiled
+from agent.spans import INLINE, Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
+Pairs = NDArray[np.int32]
+"""A row for each pair: its line, where its key begins, its sign, where its value ends, and the sign
+that may stand around that, as blanks may."""
+
+_END = 3
 _WORD = 8
 _BLANKS = 4
 """So many blanks may stand between a delimiter and a key, or around a value."""
-_FAR = np.iinfo(np.int64).max
-_TAB, _FEED, _BLANK, _PIPE, _QUOTE, _EQUALS, _LESS, _MORE, _X = (
-    np.uint8(ord(sign)) for sign in '\t\n |"=<>x'
-)
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+_TAB, _BLANK, _PIPE, _QUOTE, _EQUALS, _LESS, _MORE, _X = map(ord, '\t |"=<>x')
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+_PARTS = 5
+"""Parts of a LEEF header that each line has; a sixth may follow."""
+_BUCKETS, _BUCKET = 256, np.uint64(56)
+"""A bucket is the upper eight bits of a product."""
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""The golden ratio (Knuth's multiplicative hashing)."""
 
 
-def _table(letters: str) -> Flags:
+def _table(letters: bytes) -> Flags:
     """Return which bytes are some letters; those of other scripts are none."""
-    table = np.zeros(256, np.bool_)
-    table[np.frombuffer(letters.encode(), np.uint8)] = True
-    return table
+    return np.isin(np.arange(256), list(letters))
 
 
-_NO_NAME = bytes(~_table(f"{_LETTERS}.[]-"))
-"""Marks what the name of a key is not made of, where blanks stand between pairs."""
-_WORDS = _table(_LETTERS)
+_LETTER = _table(_LETTERS)
+_NAME = _table(_LETTERS + b".[]-")
+"""What the name of a key is made of, where blanks stand between pairs."""
 _HEX = np.array(
     [int(chr(code), 16) if chr(code) in "0123456789abcdefABCDEF" else -1 for code in range(256)]
 )
+_UNLIKE = np.array([8 * (_WORD - max(1, size)) for size in range(_WORD + 1)], np.uint64)
+"""By how many bits a word is shifted, so that so many of its last bytes are left."""
+_KEPT = np.array([(1 << (8 * size)) - 1 for size in range(_WORD + 1)], np.uint64)
+"""What is kept of a word of which so many bytes count."""
+_HALF = np.uint64(32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """The pairs of a text in order, a row each: place after place in its array."""
-
-    lines: Places
-    begins: Places
-    """Where the key begins."""
-    signs: Places
-    """The sign behind the key."""
-    starts: Places
-    ends: Places
-    """Where the value starts and ends."""
-    around: Bytes
-    """The sign that may stand around the value, as blanks may."""
-
-
-def columns(
-    text: Text, cut: str, delimiter: str, keys: Sequence[str], *, prefixed: bool
-) -> list[pa.Array]:
-    """Return a column of values for each key, empty where a line does not have it.
-
-    ``prefixed`` tells that a relay's prefix may stand before the first pair.
-    """
-    if not len(text.starts):
-        return [text.column(text.starts, text.ends) for _ in keys]
+def columns(text: Text, cut: str, delimiter: str, keys: Sequence[str]) -> list[pa.Array]:
+    """Return a column of values for each key, empty where a line does not have it."""
+    pairs = np.empty((np.count_nonzero(text.array == _EQUALS), 5), np.int32)
     match cut:
         case "cef":
-            found = _spaced(text)
+            count = _spaced(text.array, text.starts, text.ends, pairs)
         case "leef":
-            found = _stated(text)
+            # So relays write a tab.
+            tabbed = text.replaced(b"#011", b"\t   ") if b"#011" in text.data else text
+            count = _stated(tabbed.array, text.starts, text.ends, pairs)
         case _:
-            marks = np.full(len(text.starts), ord(delimiter), np.uint8)
-            found = _delimited(text, _behind_priority(text), marks, quoted=True)
-            if prefixed and delimiter != " ":
-                found = _behind_prefix(text, found)
-    return _picked(text, found, [key.encode() for key in keys])
+            count = _delimited(text.array, text.starts, text.ends, pairs, ord(delimiter))
+    names = [key.encode() for key in keys]
+    views = np.zeros((len(names), len(text.starts), 2), np.uint64)
+    _picked(text.array, text.words, pairs[:count], *_looked_for(names), views)
+    return [text.viewed(own) for own in views]
 
 
-def _picked(text: Text, found: _Pairs, keys: Sequence[bytes]) -> list[pa.Array]:
-    """Return the values of each key, of the first pair that a line has of it."""
-    sizes = found.signs - found.begins
-    unlike = 8 * (_WORD - np.clip(sizes, 1, _WORD))
-    words = text.words(found.signs - _WORD) >> unlike.astype(np.uint64)
-    tails = [int.from_bytes(key[-_WORD:], "little") for key in keys]
-    known = np.unique(np.array(tails, np.uint64))
-    # A word is looked for once, however many keys there are.
-    at = np.minimum(np.searchsorted(known, words), len(known) - 1)
-    hits = np.flatnonzero(known[at] == words)
-    alike = at[hits].astype(np.uint16)
-    order = np.argsort(alike, kind="stable")
-    hits, edges = hits[order], np.searchsorted(alike[order], np.arange(len(known) + 1))
-    lines, begins, sizes = found.lines[hits], found.begins[hits], sizes[hits]
-    starts, ends = _bare(text.array, found, hits)
-    columns = []
-    for key, tail in zip(keys, tails, strict=True):
-        number = np.searchsorted(known, np.uint64(tail))
-        mine = np.arange(edges[number], edges[number + 1])
-        mine = mine[sizes[mine] == len(key)]
-        for place in range(len(key) - _WORD):
-            mine = mine[text.array[begins[mine] + place] == key[place]]
-        mine = mine[np.diff(lines[mine], prepend=-1) != 0]
-        value = np.zeros((2, len(text.starts)), np.int64)
-        value[0, lines[mine]], value[1, lines[mine]] = starts[mine], ends[mine]
-        columns.append(text.column(*value))
-    return columns
+def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, Places]:
+    """Return all names in one array, the last bytes and the edges of each, and a hash table.
 
-
-def _spaced(text: Text, of: Flags | None = None) -> _Pairs:
-    """Return pairs between blanks, a value going on until the next key; of some lines only."""
-    other = np.flatnonzero(np.frombuffer(text.data.translate(_NO_NAME), np.uint8))
-    signs = np.flatnonzero(text.array[other] == _EQUALS)
-    signs = signs[signs > 0]
-    leads, signs = other[signs - 1], other[signs]
-    lead = text.array[leads]
-    real = (leads + 1 < signs) & ((lead == _BLANK) | (lead == _PIPE) | (lead == _TAB))
-    if of is not None:
-        real &= of[text.lines_of(signs)]
-    signs, leads, ending = signs[real], leads[real], lead[real] == _BLANK
-    lines = text.lines_of(signs)
-    # The next pair of the line whose key stands behind a blank ends a value.
-    following = np.append(np.where(ending, leads, _FAR), _FAR)
-    following = np.minimum.accumulate(following[::-1])[::-1][1:]
-    ends = np.minimum(following, text.ends[lines])
-    around = np.full(len(signs), _BLANK)
-    return _Pairs(lines, leads + 1, signs, signs + 1, ends, around)
-
-
-def _delimited(text: Text, first: Places, marks: Bytes, *, quoted: bool) -> _Pairs:
-    """Return pairs between delimiters; ``first`` tells where those of each line begin.
-
-    ``marks`` are the delimiters, a line each, 0 for a line without pairs.
+    That is the first name of each bucket and the name behind each name in its bucket; -1 is none.
     """
-    array = text.array
-    wanted = (array == _EQUALS) | (array == _FEED)
-    for mark in [*np.unique(marks[marks > 0]).tolist(), *([_QUOTE] if quoted else [])]:
-        wanted |= array == mark
-    # The first of these places is the line feed before the text.
-    places = np.flatnonzero(wanted)
-    signs = array[places]
-    if quoted:
-        kept = _unquoted(text, places, signs)
-    else:
-        feeds = signs == _FEED
-        lines = np.minimum(np.cumsum(feeds) - 1, len(marks) - 1)
-        own = (signs == _EQUALS) | (signs == marks[lines])
-        kept = feeds | (own & (places >= first[lines]))
-    places, signs = places[kept], signs[kept]
-    stops = np.flatnonzero(signs != _EQUALS)
-    parts = np.flatnonzero(np.diff(stops) > 1)
-    lines = text.lines_of(places[stops[parts] + 1])
-    if not marks.all():
-        parts, lines = parts[marks[lines] > 0], lines[marks[lines] > 0]
-    begins = np.maximum(places[stops[parts]] + 1, first[lines])
-    for _ in range(_BLANKS):
-        # Some set a blank behind the delimiter.
-        blank = array[begins] == _BLANK
-        if not blank.any():
-            break
-        begins += blank
-    at, ends = places[stops[parts] + 1], places[stops[parts + 1]]
-    return _Pairs(lines, begins, at, at + 1, ends, np.full(len(at), _QUOTE))
+    tails = np.array([int.from_bytes(name[-_WORD:], "little") for name in names], np.uint64)
+    heads, nexts = np.full(_BUCKETS, -1), np.full(len(names), -1)
+    for number, bucket in enumerate(((tails * _SPREAD) >> _BUCKET).tolist()):
+        heads[bucket], nexts[number] = number, heads[bucket]
+    edges = np.cumsum([0, *map(len, names)])
+    return np.frombuffer(b"".join(names), np.uint8), tails, edges, heads, nexts
 
 
-def _unquoted(text: Text, places: Places, signs: Bytes) -> Flags:
-    """Return which signs are in no quoted value, and no quotes themselves.
+@compiled
+def _picked(
+    data: Bytes,
+    words: Words,
+    pairs: Pairs,
+    names: Bytes,
+    tails: Words,
+    edges: Places,
+    heads: Places,
+    nexts: Places,
+    views: Words,
+) -> None:
+    """Make a view of the first value that each line has of each key."""
+    seen = np.full(len(tails), -1)
+    for row in range(len(pairs)):
+        line, begin, sign, end, around = pairs[row]
+        size = sign - begin
+        if size < 1:
+            continue
+        tail = words[sign - _WORD] >> _UNLIKE[min(size, _WORD)]
+        number = heads[(tail * _SPREAD) >> _BUCKET]
+        while number >= 0:
+            edge, next_edge = edges[number], edges[number + 1]
+            alike = tails[number] == tail and next_edge - edge == size
+            if alike and _begins(data, begin, names[edge:next_edge]):
+                break
+            number = nexts[number]
+        if number < 0 or seen[number] == line:
+            continue
+        seen[number] = line
+        start = sign + 1
+        for _ in range(_BLANKS):
+            if start < end and (data[start] == _BLANK or data[start] == around):
+                start += 1
+        for _ in range(_BLANKS):
+            if start < end and (data[end - 1] == _BLANK or data[end - 1] == around):
+                end -= 1
+        _view(words, start, end - start, views[number, line])
+
+
+@compiled
+def _begins(data: Bytes, begin: int, name: Bytes) -> bool:
+    """Tell whether what a name has before its last word stands from a place on."""
+    for place in range(len(name) - _WORD):
+        if data[begin + place] != name[place]:
+            return False
+    return True
+
+
+@compiled
+def _view(words: Words, start: int, size: int, view: Words) -> None:
+    """Make a view of some bytes.
+
+    It is of two words: length and first four bytes, and where it starts in the text; or up to
+    twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
+    """
+    view[0] = np.uint64(size) | (words[start] & _KEPT[min(size, 4)]) << _HALF
+    if size > INLINE:
+        view[1] = np.uint64(start) << _HALF
+    elif size > 4:
+        view[1] = words[start + 4] & _KEPT[size - 4]
+
+
+@compiled
+def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: int) -> int:
+    """Find pairs between delimiters of which a value may hold some between quotes.
 
     A value is quoted from a quote behind ``=`` to the next one in its line. A quote elsewhere, as
     inside a browser's name, opens nothing.
     """
-    quotes = np.flatnonzero(signs == _QUOTE)
-    lines, numbers = text.lines_of(places[quotes]), np.arange(len(quotes))
-    behind = text.array[places[quotes] - 1] == _EQUALS
-    # Of several such quotes in a row the second closes what the first opened.
-    new = np.diff(lines, prepend=-1) > 0
-    before = np.maximum.accumulate(np.where(behind, np.where(new, numbers - 1, -1), numbers))
-    opens = np.flatnonzero(behind & ((numbers - before) % 2 == 1))
-    opens = opens[opens + 1 < len(quotes)]
-    opens = opens[lines[opens + 1] == lines[opens]]
-    depth = np.zeros(len(signs), np.int8)
-    depth[quotes[opens]], depth[quotes[opens + 1]] = 1, -1
-    free: Flags = (np.cumsum(depth, dtype=np.int8) == 0) & (signs != _QUOTE)
-    return free
+    count = 0
+    for line in range(len(starts)):
+        start, end = starts[line], ends[line]
+        first = _behind_priority(data, start)
+        place, begin, sign = start, start, -1
+        while place <= end:
+            here = data[place]
+            if place == end or here == mark:
+                if sign >= 0:
+                    begin = _behind_blanks(data, max(begin, first))
+                    pairs[count] = line, begin, sign, place, _QUOTE
+                    count += 1
+                begin, sign = place + 1, -1
+            elif here == _EQUALS:
+                if sign < 0:
+                    sign = place
+            elif here == _QUOTE and data[place - 1] == _EQUALS:
+                close = place + 1
+                while close < end and data[close] != _QUOTE:
+                    close += 1
+                if close < end:
+                    place = close
+            place += 1
+    return count
 
 
-def _bare(array: Bytes, found: _Pairs, mine: Places) -> tuple[Places, Places]:
-    """Return where values of some pairs start and end without what may stand around them."""
-    starts, ends, around = found.starts[mine], found.ends[mine], found.around[mine]
-    for edges, step in ((starts, 1), (ends, -1)):
-        more = np.arange(len(edges))
-        for _ in range(_BLANKS):
-            signs = array[edges[more] - (step < 0)]
-            idle = (signs == _BLANK) | (signs == around[more])
-            more = more[idle & (starts[more] < ends[more])]
-            edges[more] += step
-    return starts, ends
+@compiled
+def _behind_blanks(data: Bytes, begin: int) -> int:
+    """Return where a key begins behind its delimiter: some set a blank there."""
+    for _ in range(_BLANKS):
+        if data[begin] == _BLANK:
+            begin += 1
+    return begin
 
 
-def _behind_priority(text: Text) -> Places:
-    """Return where each line begins, behind the priority that a relay may have set: ``<13>``."""
-    first = text.starts.copy()
-    led = np.flatnonzero(text.array[first] == _LESS)
-    for size in (4, 3, 2):
-        begins = text.starts[led]
-        closed = text.array[begins + size] == _MORE
-        first[led[closed]] = begins[closed] + size + 1
-    return first
+@compiled
+def _behind_priority(data: Bytes, start: int) -> int:
+    """Return where a line begins, behind the priority that a relay may have set: ``<13>``."""
+    if data[start] == _LESS:
+        for size in range(2, 5):
+            if data[start + size] == _MORE:
+                return start + size + 1
+    return start
 
 
-def _behind_prefix(text: Text, found: _Pairs) -> _Pairs:
-    """Return pairs, those that begin a line without the words of a relay before their keys."""
-    begins, blanks = found.begins.copy(), text.found(" ")
-    led = np.flatnonzero(begins == _behind_priority(text)[found.lines])
-    if len(blanks):
-        last = blanks[np.maximum(np.searchsorted(blanks, found.signs[led]) - 1, 0)] + 1
-        inside = (last > begins[led]) & (last < found.signs[led])
-        begins[led[inside]] = last[inside]
-    return replace(found, begins=begins)
+@compiled
+def _spaced(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
+    """Find pairs between blanks, a value going on until the next key."""
+    count = 0
+    for line in range(len(starts)):
+        count = _spaced_of(data, line, starts[line], ends[line], starts[line], pairs, count)
+    return count
 
 
-def _stated(text: Text) -> _Pairs:
-    """Return the pairs of LEEF 1.0 and 2.0 behind their five or six header parts.
+@compiled
+def _spaced_of(
+    data: Bytes, line: int, start: int, end: int, first: int, pairs: Pairs, count: int
+) -> int:
+    """Find such pairs of one line; keys before ``first`` are of its header. Returns how many."""
+    lead, ended = start - 1, count
+    for place in range(start, end):
+        if _NAME[data[place]]:
+            continue
+        if data[place] == _EQUALS and lead + 1 < place:
+            led = data[lead]
+            if led == _BLANK:
+                # What began before a key behind a blank ends with that.
+                pairs[ended:count, _END] = lead
+                ended = count
+            if lead + 1 >= first and led in (_BLANK, _PIPE, _TAB):
+                pairs[count] = line, lead + 1, place, end, _BLANK
+                count += 1
+        lead = place
+    return count
+
+
+@compiled
+def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
+    """Find the pairs of LEEF 1.0 and 2.0 behind their five or six header parts.
 
     Pairs stand between tabs; version 2.0 may name another delimiter, as a sign or in hex, in a
-    sixth part. Some devices go on with ``|``; relays write a tab as ``#011``, or as a blank.
+    sixth part. Some devices go on with ``|``; relays may have made blanks of tabs.
     """
-    if b"#011" in text.data:
-        text = text.replaced(b"#011", b"\t   ")
-    array, pipes = text.array, text.found("|")
-    edges = np.append(pipes, np.full(6, len(array) - _WORD))
-    at = np.searchsorted(pipes, text.starts)
-    fifth, sixth = np.minimum(edges[at + 4], text.ends), np.minimum(edges[at + 5], text.ends)
-    # A part that holds a pair is no header.
-    told = (sixth < text.ends) & (_next(text, "=", fifth) > sixth)
-    begins = np.where(told, sixth, fifth) + 1
-    size = sixth - fifth - 1
-    sign = np.where(told & (size == 1) & ~_WORDS[array[fifth + 1]], array[fifth + 1], 0)
-    high, low = _HEX[array[sixth - 2]], _HEX[array[sixth - 1]]
-    hexed = told & (size >= 3) & (size <= 6) & (high >= 0) & (high < 8) & (low >= 0)
-    hexed &= (array[fifth + 1] == _X) | (array[fifth + 2] == _X)
-    sign = np.where(hexed, 16 * high + low, sign)
-    tabbed, piped = (_next(text, usual, begins) < text.ends for usual in "\t|")
-    usual = np.where(tabbed, _TAB, np.where(piped, _PIPE, 0))
-    marks = np.where(sign > 0, sign, usual).astype(np.uint8)
-    found = _delimited(text, begins, marks, quoted=False)
-    if marks.all():
-        return found
-    bare = _spaced(text, marks == 0)
-    behind = bare.begins >= begins[bare.lines]
-    return _Pairs(
-        *(
-            np.append(getattr(found, field.name), getattr(bare, field.name)[behind])
-            for field in fields(_Pairs)
-        )
-    )
+    count = 0
+    for line in range(len(starts)):
+        start, end = starts[line], ends[line]
+        fifth = start - 1
+        for _ in range(_PARTS):
+            fifth = _next(data, _PIPE, fifth + 1, end)
+        sixth = _next(data, _PIPE, fifth + 1, end)
+        first, mark = fifth + 1, 0
+        # A part that holds a pair is no header.
+        if sixth < end and _next(data, _EQUALS, fifth, sixth) == sixth:
+            first, mark = sixth + 1, _delimiter(data, fifth + 1, sixth)
+        if mark == 0 and _next(data, _TAB, first, end) < end:
+            mark = _TAB
+        elif mark == 0 and _next(data, _PIPE, first, end) < end:
+            mark = _PIPE
+        if mark == 0:
+            count = _spaced_of(data, line, start, end, first, pairs, count)
+            continue
+        begin, sign = first, -1
+        for place in range(first, end + 1):
+            here = data[place]
+            if place < end and here == _EQUALS:
+                if sign < 0:
+                    sign = place
+            elif place == end or here == mark:
+                if sign >= 0:
+                    pairs[count] = line, _behind_blanks(data, begin), sign, place, _QUOTE
+                    count += 1
+                begin, sign = place + 1, -1
+    return count
 
 
-def _next(text: Text, sign: str, places: Places) -> Places:
-    """Return where a sign stands next from each place on, in any line; far away where nowhere."""
-    found = np.append(text.found(sign), len(text.array))
-    return found[np.searchsorted(found, places)]
+@compiled
+def _delimiter(data: Bytes, start: int, end: int) -> int:
+    """Return the delimiter that a part of a header states, as a sign or in hex; 0 for none."""
+    size = end - start
+    if size == 1 and not _LETTER[data[start]]:
+        return int(data[start])
+    if 3 <= size <= 6 and (data[start] == _X or data[start + 1] == _X):
+        high, low = _HEX[data[end - 2]], _HEX[data[end - 1]]
+        if 0 <= high < 8 and low >= 0:
+            return int(16 * high + low)
+    return 0
+
+
+@compiled
+def _next(data: Bytes, sign: int, place: int, end: int) -> int:
+    """Return where a sign stands from a place on, the end where nowhere before it."""
+    while place < end and data[place] != sign:
+        place += 1
+    return min(place, end)

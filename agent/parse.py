@@ -17,11 +17,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from agent import pairs
-from agent.cuts import Layer, cut_of, pair_column, text
+from agent.cuts import Layer, cut_of, listed, pair_column, text
 from agent.errors import Problem
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
-from agent.spans import Places, joined, pieces
+from agent.spans import Places, Text, joined, pieces
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
@@ -50,9 +49,10 @@ def lines_table(
 ) -> pa.Table:
     """Return ``(line_no BIGINT, line VARCHAR)`` for clean UTF-8, without line ends.
 
-    The lines are views of the text's own bytes, not copies. Where a format's lines are pairs there
-    is a column for each of its keys, ``k1`` and on; ``prefixed`` tells that a relay's prefix may
-    stand before them.
+    The lines are views of the text's own bytes, not copies. For a format there may be more columns:
+    ``prefix`` that a relay has set and ``body`` behind it, where ``prefixed`` tells that there may
+    be such; a column for the values of each of its keys, ``k1`` and on; the cells between its
+    delimiters, ``listed VARCHAR[]``.
     """
     numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
     return _table(clean, numbers, log_format, prefixed=prefixed)
@@ -76,12 +76,30 @@ def _table(
             "line_no": pa.Array.from_buffers(pa.int64(), len(piece.starts), [None, kept]),
             "line": piece.column(piece.starts, piece.ends),
         }
-        if log_format is not None and log_format.keys:
-            cut, delimiter, keys = log_format.cut, log_format.delimiter, log_format.keys
-            values = pairs.columns(piece, cut, delimiter, keys, prefixed=prefixed)
-            columns |= {pair_column(number): value for number, value in enumerate(values)}
+        if log_format is not None:
+            columns |= _cut(piece, log_format, prefixed=prefixed)
         batches.append(pa.record_batch(columns))
     return pa.Table.from_batches(batches)
+
+
+def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Array]:
+    """Return the further columns of a relation of lines that one format asks for."""
+    columns = {}
+    if _strips(log_format, prefixed=prefixed):
+        body = text.behind(rf"{_SYSLOG}[ ]*|[ ]+")
+        columns["prefix"] = text.column(text.starts, body.starts)
+        columns["body"], text = text.column(body.starts, text.ends), body
+    # What is compiled is imported in half a second, and for most logs not needed.
+    if log_format.keys:
+        from agent import pairs  # noqa: PLC0415
+
+        values = pairs.columns(text, log_format.cut, log_format.delimiter, log_format.keys)
+        columns |= {pair_column(number): value for number, value in enumerate(values)}
+    if listed(log_format):
+        from agent import quoted  # noqa: PLC0415
+
+        columns["listed"] = quoted.cells(text, log_format.delimiter)
+    return columns
 
 
 def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
@@ -183,7 +201,7 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
     # is looked for again, instead of by its column, so that only a line without a host pays for it.
     return f"""
 WITH trimmed AS {joined} (
-    SELECT * EXCLUDE (line), {query.line()} FROM {query.lines(relation)}),
+    SELECT {query.line()} FROM {query.lines(relation)}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
 shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
@@ -213,9 +231,15 @@ def _early(seconds: int) -> str:
     return f"ts - to_seconds({seconds}) AS ts" if seconds else "ts"
 
 
-def _strips(log_format: Format) -> bool:
+def _prefixed(log_format: Format, *, prefixed: bool) -> bool:
+    """Tell whether a relay's prefix may stand before lines of a format."""
+    return prefixed and not log_format.prefix and log_format.cut != "json"
+
+
+def _strips(log_format: Format, *, prefixed: bool) -> bool:
     """Tell whether a prefix is taken off: pairs between blanks are found behind it as well."""
-    return log_format.cut != "keyvalue" or log_format.delimiter != " "
+    found = log_format.cut == "keyvalue" and log_format.delimiter == " "
+    return _prefixed(log_format, prefixed=prefixed) and not found
 
 
 _FOREIGN, _TALK, _ENDLESS = 0, -1, -2
@@ -229,8 +253,8 @@ class _Query:
         self._format = log_format
         self._reading = reading
         self._shapes = log_format.shapes
-        self._prefixed = reading.prefixed and not log_format.prefix and log_format.cut != "json"
-        self._stripped = self._prefixed and _strips(log_format)
+        self._prefixed = _prefixed(log_format, prefixed=reading.prefixed)
+        self._stripped = _strips(log_format, prefixed=reading.prefixed)
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.values, self.made = Layer("v"), Layer("m")
@@ -252,12 +276,8 @@ class _Query:
         return bool(self._marks)
 
     def line(self) -> str:
-        """Return the columns of the first layer: the line as its cut wants it, and its prefix."""
-        if not self._stripped:
-            return "line"
-        # To cut a long line at a place costs five times as much: letters are counted for it.
-        rest = f"ltrim(regexp_replace(line, {text(_SYSLOG)}, ''))"
-        return f"regexp_extract(line, {text(_SYSLOG)}) AS prefix, {rest} AS line"
+        """Return the columns of the first layer: the line as its cut wants it."""
+        return "* EXCLUDE (line, body), body AS line" if self._stripped else "*"
 
     def lines(self, relation: str) -> str:
         """Return the relation of lines, with the line behind where a field takes it.

@@ -176,11 +176,9 @@ def _again(
     con: duckdb.DuckDBPyConnection, log_format: Format, then: parse.Reading, relation: str
 ) -> str:
     """Return the SELECT that turns lines of a relation into events of another format."""
-    if log_format.keys:
-        lines = con.sql(f"SELECT line_no, line FROM {relation}").to_arrow_table()
-        con.register("relined", parse.relined(lines, log_format, prefixed=then.prefixed))
-        relation = "relined"
-    return parse.events_sql(log_format, then, relation)
+    lines = con.sql(f"SELECT line_no, line FROM {relation}").to_arrow_table()
+    con.register("relined", parse.relined(lines, log_format, prefixed=then.prefixed))
+    return parse.events_sql(log_format, then, "relined")
 
 
 def _named(log_format: Format, events: str) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
 
 _PIECE = 1 << 20
 """Bytes."""
 _PAD = 16
 """Bytes around the text, so that words may be read before its start and past its end."""
-_INLINE = 12
+INLINE = 12
 """Bytes that an Arrow view of a text holds by itself."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -30,7 +33,7 @@ class Text:
         """Take a text in which each line ends with a line feed."""
         self.data = b"".join((bytes(_PAD - 1), b"\n", clean, bytes(_PAD)))
         self.array: Bytes = np.frombuffer(self.data, np.uint8)
-        self._words = np.ndarray((len(self.data) - 7,), "<u8", self.data, strides=(1,))
+        self.words = np.ndarray((len(self.data) - 7,), "<u8", self.data, strides=(1,))
         feeds = self.found("\n")
         self.starts, self.ends = feeds[:-1] + 1, feeds[1:]
 
@@ -42,14 +45,15 @@ class Text:
         """Return the places of an ASCII character, in order."""
         return np.flatnonzero(self.array == ord(sign))
 
-    def words(self, places: Places) -> NDArray[np.uint64]:
-        """Return the eight bytes from each place on, as numbers whose lowest byte is the first."""
-        return self._words[places]
-
-    def lines_of(self, places: Places) -> Places:
-        """Return the number of the line in which each place is; places are in order."""
-        edges = np.searchsorted(places, self.starts)
-        return np.repeat(np.arange(len(edges)), np.diff(edges, append=len(places)))
+    def behind(self, pattern: str) -> Text:
+        """Return the text with each line going on behind what a pattern matches at its start."""
+        edges = np.append(self.starts, self.ends[-1:] + 1).astype(np.int32)
+        buffers = [None, pa.py_buffer(edges), pa.py_buffer(self.data)]
+        lines = pa.Array.from_buffers(pa.string(), len(self.starts), buffers)
+        left = pc.replace_substring_regex(lines, f"^(?:{pattern})", "")
+        found = copy(self)
+        found.starts = self.ends + 1 - pc.binary_length(left).to_numpy()
+        return found
 
     def column(self, starts: Places, ends: Places) -> pa.Array:
         """Return what stands between places as an Arrow column of views of this text.
@@ -58,16 +62,20 @@ class Text:
         to twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
         """
         sizes = ends - starts
-        first, last = self.words(starts), self.words(starts + 4)
-        short = sizes <= _INLINE
+        first, last = self.words[starts], self.words[starts + 4]
+        short = sizes <= INLINE
         first = np.where(short, first & _KEPT[np.minimum(sizes, 4)], first & _LOW)
         kept = last & _KEPT[np.clip(sizes - 4, 0, 8)]
         views = np.empty((len(starts), 2), np.uint64)
         views[:, 0] = sizes.astype(np.uint64) | first << _HALF
         views[:, 1] = np.where(short, kept, starts.astype(np.uint64) << _HALF)
+        return self.viewed(views)
+
+    def viewed(self, views: NDArray[np.generic]) -> pa.Array:
+        """Return views of this text, a row of 16 bytes each, as an Arrow column."""
         # Not pa.array: it imports pandas, which takes longer than many a scan.
         buffers = [None, pa.py_buffer(views), pa.py_buffer(self.data)]
-        return pa.Array.from_buffers(pa.string_view(), len(starts), buffers)
+        return pa.Array.from_buffers(pa.string_view(), len(views), buffers)
 
 
 def pieces(clean: bytes | bytearray) -> Iterator[Text]:

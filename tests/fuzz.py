@@ -16,7 +16,7 @@ from collections.abc import Callable
 import atheris
 
 with atheris.instrument_imports(include=["agent"]):
-    from agent import capture, detect, formats, pairs, parse, reading, spans
+    from agent import capture, detect, formats, pairs, parse, quoted, reading, spans
     from agent.capture import Capture
 
 from tests.test_capture import everything
@@ -32,12 +32,12 @@ def lines(data: bytes) -> None:
     log_format = _KNOWN[text.PickValueInList(_NAMES)]
     sample = text.PickValueInList([sample.line for sample in log_format.samples])
     at = text.ConsumeIntInRange(0, len(sample))
-    prefixed = text.ConsumeBool()
     noise = text.ConsumeUnicodeNoSurrogates(sys.maxsize).replace("\r", "")
     clean = f"{sample[:at]}{noise}{sample[at:]}\n{noise}\n".encode()
     for cut, sign in (("keyvalue", " "), ("keyvalue", "\t"), ("cef", ""), ("leef", "")):
-        for column in pairs.columns(spans.Text(clean), cut, sign, ["src", "a"], prefixed=prefixed):
+        for column in pairs.columns(spans.Text(clean), cut, sign, ["src", "a"]):
             column.validate(full=True)
+    quoted.cells(spans.Text(clean), ",").validate(full=True)
     count = reading.attempt(_CON, clean)(log_format, clean)
     assert count.events + count.others + count.rejects >= 0
     for line in noise.split("\n"):

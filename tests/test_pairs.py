@@ -37,7 +37,7 @@ FUZZ = settings(max_examples=100, deadline=None)
 def found(lines: Sequence[str], cut: str, delimiter: str = " ") -> list[dict[str, str]]:
     """What the kernel finds, as a reader would write it down."""
     text = Text("".join(f"{line}\n" for line in lines).encode())
-    columns = pairs.columns(text, cut, delimiter, KEYS, prefixed=False)
+    columns = pairs.columns(text, cut, delimiter, KEYS)
     for column in columns:
         column.validate(full=True)
     values = zip(*(column.to_pylist() for column in columns), strict=True)
@@ -70,7 +70,7 @@ def between(line: str, delimiter: str, key: str) -> str:
     for match in re.finditer(f"{key}=", line):
         lead = line[: match.start()]
         bare = re.sub(" {0,4}$", "", lead) if delimiter != " " else lead
-        begins = bare == "" or bare.endswith(delimiter) or re.fullmatch(r"<[^>]{1,3}>", lead)
+        begins = bare == "" or bare.endswith(delimiter) or re.fullmatch(r"<[^>]{1,3}>", bare)
         if not begins or any(opens < match.end() - 1 < closes for opens, closes in parts):
             continue
         stops = [place.start() for place in re.finditer(re.escape(delimiter), line)]
@@ -144,10 +144,10 @@ def test_lines_of_a_column_are_read_as_those_of_a_text() -> None:
     table = pa.table({"line": pa.chunked_array([lines[:1], lines[1:]])})
     text = Text(joined(table["line"].slice(1)))
     assert text.column(text.starts, text.ends).to_pylist() == lines[1:]
-    columns = pairs.columns(text, "keyvalue", " ", KEYS, prefixed=False)
+    columns = pairs.columns(text, "keyvalue", " ", KEYS)
     assert [column.to_pylist() for column in columns[:2]] == [["", "ä", "b c"], ["", "", ""]]
     empty = Text(joined(table["line"].slice(0, 0)))
-    columns = pairs.columns(empty, "leef", "", KEYS, prefixed=False)
+    columns = pairs.columns(empty, "leef", "", KEYS)
     assert [len(column) for column in columns] == [0] * len(KEYS)
 
 
@@ -159,12 +159,3 @@ def test_pieces_are_the_whole_text() -> None:
         table = parse.lines_table(text, 7)
         assert table["line"].to_pylist() == lines * (len(text) // len(clean))
         assert table["line_no"].to_pylist() == list(range(7, 7 + len(table)))
-
-
-def test_keys_behind_a_prefix_that_a_relay_set() -> None:
-    """A blank ends the prefix; further on only a delimiter leads a key."""
-    line = "<13>Jan  1 09:00:00 gw app: src=1\ta=2 shost=3"
-    text = Text(f"{line}\n".encode())
-    for prefixed, first in ((True, "1"), (False, "")):
-        columns = pairs.columns(text, "keyvalue", "\t", KEYS, prefixed=prefixed)
-        assert [column[0].as_py() for column in columns] == ["2 shost=3", first, "", ""]

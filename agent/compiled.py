@@ -1,0 +1,20 @@
+"""Turns a function over arrays into machine code, and keeps that for the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """Compile a function at its first call.
+
+    Every index is checked as in Python: what lies in a log must never lead out of an array. Python
+    goes on meanwhile, so a block is cut while the one before it is grouped.
+    """
+    made = numba.njit(cache=True, nogil=True, boundscheck=True)(function)
+    return cast("_Function", made)

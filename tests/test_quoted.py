@@ -1,0 +1,45 @@
+"""Cells that are cut for a whole text at once are those that one cuts line by line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent import quoted
+from agent.spans import Text
+
+SIGNS = st.sampled_from(["a", "é", *' ,;\t"\\|', '""', '\\"', '","', ", ", "app.example.com"])
+LINE = st.lists(SIGNS, max_size=14).map("".join)
+
+
+def by_hand(line: str, delimiter: str) -> list[str]:
+    """The cells of one line; signs that no line has stand for what is hidden meanwhile."""
+    parts = line.replace('\\"', "\0").split('"')
+    parts[1::2] = [part.replace(delimiter, "\1").replace(" ", "\2") for part in parts[1::2]]
+    first, *others = "".join(parts).split(delimiter)
+    found = [first, *(cell.removeprefix(" ") for cell in others)]
+    shown = str.maketrans({"\0": "", "\1": delimiter, "\2": " "})
+    return [cell.translate(shown) for cell in found]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@settings(max_examples=100, deadline=None)
+@given(st.lists(LINE, max_size=4))
+def test_cells_are_those_of_each_line(delimiter: str, lines: list[str]) -> None:
+    text = Text("".join(f"{line}\n" for line in lines).encode())
+    column = quoted.cells(text, delimiter)
+    column.validate(full=True)
+    assert column.to_pylist() == [by_hand(line, delimiter) for line in lines]
+
+
+def test_an_open_quote_spoils_its_own_line_only() -> None:
+    text = Text(b'a,"b\nc,d\n')
+    assert quoted.cells(text, ",").to_pylist() == [["a", "b"], ["c", "d"]]
+
+
+def test_a_prefix_is_no_cell() -> None:
+    """A relay may write a comma into its own time."""
+    text = Text(b'2026-01-01 09:00:00,123Z gw fw: 1,"a, b"\n1,2\n  3,4\n')
+    body = text.behind(r"^\S+ \S+ \w+ \w+: |[ ]+")
+    assert quoted.cells(body, ",").to_pylist() == [["1", "a, b"], ["1", "2"], ["3", "4"]]
