@@ -379,13 +379,13 @@ CREATE TABLE findings.rejects (
     file_id INTEGER, path VARCHAR, source VARCHAR, reason VARCHAR, lines BIGINT,
     first_line BIGINT, sample VARCHAR
 );
-COMMENT ON TABLE findings.rejects IS 'Lines that could not be read, by file and reason.';
+COMMENT ON TABLE findings.rejects IS 'Lines that were left out, by file and reason: they could not be read, or came when their week was kept as counts only.';
 COMMENT ON COLUMN findings.rejects.file_id IS 'Number of the file in this store.';
 COMMENT ON COLUMN findings.rejects.path IS 'Where the file lay.';
 COMMENT ON COLUMN findings.rejects.source IS 'Stream it belongs to.';
-COMMENT ON COLUMN findings.rejects.reason IS 'Why the lines could not be read.';
+COMMENT ON COLUMN findings.rejects.reason IS 'Why the lines were left out.';
 COMMENT ON COLUMN findings.rejects.lines IS 'How many lines.';
 COMMENT ON COLUMN findings.rejects.first_line IS 'Number of the first of them, from 1.';
-COMMENT ON COLUMN findings.rejects.sample IS 'The first of them with its letters and digits masked.';
+COMMENT ON COLUMN findings.rejects.sample IS 'The first of them with its letters and digits masked; empty if it could be read.';
 
 COMMIT;

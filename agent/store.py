@@ -85,7 +85,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Some lines of one file that could not be read, for one reason."""
+    """Some lines of one file that were left out, for one reason."""
 
     file_id: int
     reason: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import date
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,51 @@ def _told(store: Path) -> tuple[list[Any], list[Any]]:
         traffic += " SELECT day, people, requests FROM usage_daily UNION ALL"
         traffic += " SELECT day, people, requests FROM coverage_daily ORDER BY ALL"
         return weeks, con.execute(traffic).fetchall()
+
+
+def test_what_comes_too_late_is_said_and_changes_no_week(run: Run, tmp_path: Path) -> None:
+    """A file that spans the border is told for its early part only; the second scan is silent."""
+    (tmp_path / "sundial.toml").write_text(
+        'timezone = "America/New_York"\n[privacy]\nkeep_days = 90\n'
+    )
+    line = "{at}.1 9 10.0.0.{n} TCP_MISS/200 9 GET http://app.slack.com/ {user} HIER_DIRECT/- -\n"
+
+    def log(name: str, moments: Iterable[int], user: str) -> None:
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        lines = (line.format(at=at, n=n, user=f"{user}{n}") for at in moments for n in range(1, 13))
+        (tmp_path / "logs" / name).write_text("".join(lines))
+
+    def scan(*, ok: bool = True) -> str:
+        where = ["--store", tmp_path / "store", "--config", tmp_path / "sundial.toml"]
+        return run("scan", tmp_path / "logs", *where, ok=ok).stderr
+
+    weeks = [1_735_689_600 + 604_800 * week for week in range(40)]
+    log("a.log", weeks, "early")
+    assert "counts only" not in scan()
+    before = _told(tmp_path / "store")
+    with duckdb.connect(str(tmp_path / "store" / "work.duckdb"), read_only=True) as con:
+        (border,) = one(con, "SELECT CAST(value AS DATE) FROM setting WHERE key = 'past_until'")
+    # The last second of the week before begins the new one in UTC already, and not in New York.
+    midnight = int(datetime.combine(border, time(4), UTC).timestamp())
+    log("late.log", weeks[:3], "late")
+    log("both.log", [midnight - 1, midnight], "both")
+    told = " ".join(scan(ok=False).split())
+    assert f"48 events of 2 files are of weeks before {border}, kept as counts only;" in told
+    with duckdb.connect(str(tmp_path / "store" / "findings.duckdb"), read_only=True) as con:
+        left = con.execute("SELECT path, reason, lines, first_line FROM rejects ORDER BY 1")
+        reason = f"of a week before {border}, kept as counts only"
+        assert [(Path(path).name, *more) for path, *more in left.fetchall()] == [
+            ("both.log", reason, 12, 1),
+            ("late.log", reason, 36, 1),
+        ]
+        (rejects,) = one(con, "SELECT sum(rejects) FROM log_files")
+        assert rejects == 0
+    after = _told(tmp_path / "store")
+    known = [count for (count,) in before[0]]
+    assert [count for (count,) in after[0]] != known  # the part that was not too late
+    frozen = [row for row in before[1] if row[0] < border]
+    assert [row for row in after[1] if row[0] < border] == frozen
+    assert "counts only" not in scan()
 
 
 def test_how_long_rows_are_kept_has_bounds(run: Run, tmp_path: Path) -> None:
