@@ -369,7 +369,7 @@ def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json =
 
 @privacy.command("expire")
 def expire(store: Store = _STORE, rules: RulesFolders = None) -> None:
-    """Remove rows by person that are older than keep_days today.
+    """Remove rows by person, and bits that people are counted by, older than keep_days today.
 
     Every scan does it too, counting back from its newest day. The weeks stay in the findings as
     they were. For stores into which no log is read any more.

@@ -280,7 +280,7 @@ CREATE TABLE findings.hosts_unknown (
 COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims and k people or more ask for, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
 COMMENT ON COLUMN findings.hosts_unknown.department IS 'Department when the lines were read.';
-COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred, and rounded down to a multiple of k; NULL for fewer.';
+COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred, at least so many once days have expired, and rounded down to a multiple of k; NULL for fewer.';
 COMMENT ON COLUMN findings.hosts_unknown.requests IS 'Requests, blocked ones included, rounded down to a multiple of 20 k; NULL for less, and for fewer than k people.';
 COMMENT ON COLUMN findings.hosts_unknown.blocked IS 'Requests that were refused.';
 COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; NULL where no log says.';

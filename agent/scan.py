@@ -334,8 +334,11 @@ def _existing(folder: Path) -> store.Store:
 
 
 def _rows(kept: store.Store) -> int:
-    """Count the rows that tell what somebody did."""
-    counts = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+    """Count the rows that tell what somebody did, or hold a sketch of who did."""
+    counts = (
+        "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+        " + (SELECT count(*) FROM unknown_usage WHERE user_bits > 0 OR address_bits > 0)"
+    )
     return int(kept.con.execute(counts).fetchall()[0][0])
 
 

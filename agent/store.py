@@ -185,7 +185,7 @@ class Store:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
         # A store of an earlier Sundial.
-        late = {"claimed", "claim", "past_cell", "vault", "sighting", "white_label"}
+        late = {"claimed", "claim", "past_cell", "vault", "sighting", "white_label", "past_unknown"}
         if not late <= self._tables():
             with self.transaction() as con:
                 run(con, script("schema.sql"))
