@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -263,8 +264,9 @@ def explain(
     """Tell which app a host belongs to, by which rule, and what it proves.
 
     For one host it tells all: why, the app's other hosts, its names, its sources, and what is
-    stated of its vendor. Of several hosts, or those on standard input, it says one line each.
-    A name of a customer's own is told by what its answers led to in the logs of the store.
+    stated of its vendor; of an app in the store also how sure it is that departments use it. Of
+    several hosts, or those on standard input, it says one line each. A name of a customer's own is
+    told by what its answers led to in the logs of the store.
 
     Example: sundial explain acme.slack.com
     """
@@ -276,7 +278,8 @@ def explain(
         rows = (telling.answer(book, name, heard) for name in names if name)
         said = (telling.sentence(row) for row in rows)
     else:
-        rows = (telling.full_answer(book, name, today, heard) for name in hosts)
+        sure = partial(flow.confidence, store)
+        rows = (telling.full_answer(book, name, today, heard, sure) for name in hosts)
         said = (line for row in rows for line in telling.lines(row))
     if json_lines:
         print_rows(rows)
