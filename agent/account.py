@@ -116,8 +116,9 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     if sketches := said["rows_with_bits"]:
         yield f"- `unknown_usage`: {sketches} rows by department with bits to count people by."
     yield from _names(said)
-    yield f"- Rows by pseudonym and bits expire after {said['retention_days']} days; of {weeks}"
-    yield "  weeks only counts are left. 'sundial privacy forget' removes those of one person now."
+    days = said["retention_days"]
+    yield f"- These rows and bits expire after {days} days; of {weeks} weeks only counts are left."
+    yield "  'sundial privacy forget' removes the rows of one person at once; bits stay until then."
     only = ", ".join(said["kept_by_department_only"]) or "none"
     yield f"- Categories kept by department and never by person: {only}."
     yield ""
