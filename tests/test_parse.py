@@ -265,6 +265,8 @@ def test_a_record_of_several_parts_is_read_once_for_each() -> None:
     text = b"# top\nlease 1\n has a\n  x\nhas b\nlease 2\n b has c\n"
     lines = [b"# top", b"lease 1  has a   x", b"lease 1 has b", b"lease 2  b has c"]
     assert parse.records(one, text).splitlines() == lines
+    flood = b"lease " + b"x" * 1000 + b"\n" + b"has y\n" * 1000
+    assert len(parse.records(one, flood)) < 2 * len(flood)
 
 
 def test_columns_may_change_in_mid_file() -> None:
