@@ -57,6 +57,9 @@ def account(
         "kept_by_pseudonym": rows,
         "first_day": None if first is None else str(first),
         "last_day": None if last is None else str(last),
+        "rows_with_bits": con.execute(
+            "SELECT count(*) FROM unknown_usage WHERE user_bits > 0 OR address_bits > 0"
+        ).fetchall()[0][0],
         "retention_days": days,
         "weeks_kept_as_counts": con.execute(
             "SELECT count(DISTINCT week) FROM past_department"
@@ -110,9 +113,12 @@ def markdown(said: dict[str, Any]) -> Iterator[str]:
     for table, rows in said["kept_by_pseudonym"].items():
         if rows:
             yield f"- `{table}`: {rows} rows by pseudonym."
+    if sketches := said["rows_with_bits"]:
+        yield f"- `unknown_usage`: {sketches} rows by department with bits to count people by."
     yield from _names(said)
-    yield f"- These rows expire after {said['retention_days']} days; of {weeks} weeks only counts"
-    yield "  are left. 'sundial privacy forget' removes the rows of one person at once."
+    days = said["retention_days"]
+    yield f"- These rows and bits expire after {days} days; of {weeks} weeks only counts are left."
+    yield "  'sundial privacy forget' removes the rows of one person at once; bits stay until then."
     only = ", ".join(said["kept_by_department_only"]) or "none"
     yield f"- Categories kept by department and never by person: {only}."
     yield ""

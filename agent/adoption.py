@@ -107,9 +107,9 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     ``endpoints`` kind, operator and host of what hides names, and ``retired`` sources with the day
     from which on nothing is expected of them. ``confidence`` are other odds than the shipped ones,
     ``own`` the ids of the operator's own apps.
-    Rows by person of days before ``expire_before`` are removed from the star, once their weeks are
-    kept in it as counts. Else this writes only to ``findings``. It runs several transactions, so
-    ``con`` must not be inside one.
+    Rows by person of days before ``expire_before``, and sketches of people, are removed from the
+    star, once their weeks are kept in it as counts. Else this writes only to ``findings``. It runs
+    several transactions, so ``con`` must not be inside one.
     """
     suffixes, odds = tuple(internal), confidence or load_confidence()
     given = {
@@ -164,7 +164,10 @@ def _recall(con: duckdb.DuckDBPyConnection) -> None:
 
 def _expire(con: duckdb.DuckDBPyConnection, monday: date) -> None:
     """Keep weeks as counts and remove rows by person, all or nothing; do nothing without any."""
-    old = "SELECT 1 FROM (SELECT day FROM usage UNION ALL SELECT day FROM presence) WHERE day < ?"
+    old = (
+        "SELECT 1 FROM (SELECT day FROM usage UNION ALL SELECT day FROM presence UNION ALL"
+        " SELECT day FROM unknown_usage WHERE user_bits > 0 OR address_bits > 0) WHERE day < ?"
+    )
     if not con.execute(f"{old} LIMIT 1", [monday]).fetchall():
         return
     parts, week = sql.sections("retention.sql"), timedelta(weeks=1)

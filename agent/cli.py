@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -266,8 +267,9 @@ def explain(
     """Tell which app a host belongs to, by which rule, and what it proves.
 
     For one host it tells all: why, the app's other hosts, its names, its sources, and what is
-    stated of its vendor. Of several hosts, or those on standard input, it says one line each.
-    A name of a customer's own is told by what its answers led to in the logs of the store.
+    stated of its vendor; of an app in the store also how sure it is that departments use it. Of
+    several hosts, or those on standard input, it says one line each. A name of a customer's own is
+    told by what its answers led to in the logs of the store.
 
     Example: sundial explain acme.slack.com
     """
@@ -279,7 +281,8 @@ def explain(
         rows = (telling.answer(book, name, heard) for name in names if name)
         said = (telling.sentence(row) for row in rows)
     else:
-        rows = (telling.full_answer(book, name, today, heard) for name in hosts)
+        sure = partial(flow.confidence, store)
+        rows = (telling.full_answer(book, name, today, heard, sure) for name in hosts)
         said = (line for row in rows for line in telling.lines(row))
     if json_lines:
         print_rows(rows)
@@ -372,7 +375,7 @@ def forget(store: Store = _STORE, rules: RulesFolders = None, json_lines: Json =
 
 @privacy.command("expire")
 def expire(store: Store = _STORE, rules: RulesFolders = None) -> None:
-    """Remove rows by person that are older than keep_days today.
+    """Remove rows by person, and bits that people are counted by, older than keep_days today.
 
     Every scan does it too, counting back from its newest day. The weeks stay in the findings as
     they were. For stores into which no log is read any more.

@@ -280,7 +280,7 @@ CREATE TABLE findings.hosts_unknown (
 COMMENT ON TABLE findings.hosts_unknown IS 'Hosts that no app of the catalogue claims and k people or more ask for, by department.';
 COMMENT ON COLUMN findings.hosts_unknown.host IS 'Name, shortened; *.example.com stands for many machine-made names.';
 COMMENT ON COLUMN findings.hosts_unknown.department IS 'Department when the lines were read.';
-COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred, and rounded down to a multiple of k; NULL for fewer.';
+COMMENT ON COLUMN findings.hosts_unknown.people IS 'People or addresses behind the requests, estimated from a sketch: near for tens, rough beyond a hundred, at least so many once days have expired, and rounded down to a multiple of k; NULL for fewer.';
 COMMENT ON COLUMN findings.hosts_unknown.requests IS 'Requests, blocked ones included, rounded down to a multiple of 20 k; NULL for less, and for fewer than k people.';
 COMMENT ON COLUMN findings.hosts_unknown.blocked IS 'Requests that were refused.';
 COMMENT ON COLUMN findings.hosts_unknown.bytes_out IS 'Bytes from the clients; NULL where no log says.';
@@ -379,13 +379,13 @@ CREATE TABLE findings.rejects (
     file_id INTEGER, path VARCHAR, source VARCHAR, reason VARCHAR, lines BIGINT,
     first_line BIGINT, sample VARCHAR
 );
-COMMENT ON TABLE findings.rejects IS 'Lines that could not be read, by file and reason.';
+COMMENT ON TABLE findings.rejects IS 'Lines that were left out, by file and reason: they could not be read, or came when their week was kept as counts only.';
 COMMENT ON COLUMN findings.rejects.file_id IS 'Number of the file in this store.';
 COMMENT ON COLUMN findings.rejects.path IS 'Where the file lay.';
 COMMENT ON COLUMN findings.rejects.source IS 'Stream it belongs to.';
-COMMENT ON COLUMN findings.rejects.reason IS 'Why the lines could not be read.';
+COMMENT ON COLUMN findings.rejects.reason IS 'Why the lines were left out.';
 COMMENT ON COLUMN findings.rejects.lines IS 'How many lines.';
 COMMENT ON COLUMN findings.rejects.first_line IS 'Number of the first of them, from 1.';
-COMMENT ON COLUMN findings.rejects.sample IS 'The first of them with its letters and digits masked.';
+COMMENT ON COLUMN findings.rejects.sample IS 'The first of them with its letters and digits masked; empty if it could be read.';
 
 COMMIT;

@@ -36,7 +36,7 @@ _KINDS = ("dns", "proxy", "firewall", "mixed", *CLAIMS)
 _EVIDENCE = ("observed", "documented")
 _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
-    "starts", "other", "wrapped", "empty", "generic", "record", "shape", "sample", "advice",
+    "starts", "other", "wrapped", "empty", "generic", "record", "part", "shape", "sample", "advice",
 )  # fmt: skip
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
@@ -154,6 +154,7 @@ class _Reader:
             empty=("", *_texts(table.get("empty", "-"))),
             generic=bool(table.get("generic", False)),
             record=self.pattern(table, "", "record"),
+            part=self.pattern(table, "", "part"),
             shapes=tuple(
                 self.shape(_over(base, shape), f"shape[{number}]" if table.get("shape") else "")
                 for number, shape in enumerate(shapes, 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import duckdb
 import pyarrow as pa
@@ -68,6 +69,11 @@ class Intake:
         self._present: set[str] = set()
         self._changed: dict[int, store.Ledger] = {}
         self._rejects: list[store.Reject] = []
+        closed = kept.setting("past_until")
+        self._closed = date.fromisoformat(closed) if closed else date.min
+        """Weeks before this day are kept as counts, to which nothing is added."""
+        self._late: Counter[int] = Counter()
+        """How many events of such weeks each file holds."""
         self._usual: dict[str, str] = {}
         self._left = 0
         """Lines of a file that no format makes an event of."""
@@ -92,6 +98,13 @@ class Intake:
             self._report.bytes_done = self._done
             self._report.files += 1
         self._flush()
+        if late := self._late.total():
+            in_files = "1 file" if len(self._late) == 1 else f"{len(self._late)} files"
+            said = (
+                f"{late:,} events of {in_files} are of weeks before {self._closed}, kept as counts "
+                "only; they were not added. To count them, scan all logs into a new folder."
+            )
+            self._report.problems.append(Problem(str(self._store.folder), said))
 
     def _read(self, log: files.LogFile) -> None:
         head = files.head(log)
@@ -297,6 +310,13 @@ class Intake:
         for reason, (lines, first) in counts.rejects.items():
             shown = sample(first)
             self._rejects.append(store.Reject(row.file_id, reason, lines, first, shown, tail))
+        # Days begin elsewhere than in UTC.
+        if counts.first_seen and counts.first_seen.date() <= self._closed:
+            late, first = self._rollup.before(self._closed)
+            if late:
+                reason = f"of a week before {self._closed}, kept as counts only"
+                self._rejects.append(store.Reject(row.file_id, reason, late, first, "", tail))
+                self._late[row.file_id] += late
 
     def _further(self, row: store.Ledger, plan: reading.Plan, lines: int) -> reading.Plan:
         """Return a plan by which lines that are rejected so far may be read.

@@ -209,6 +209,7 @@ TRANSFORMS = (
     "first_word",
     "account",
     "percent",
+    "octal",
     "names",
     "cnames",
     "answered",
@@ -321,6 +322,9 @@ class Format:
     advice: tuple[Advice, ...] = ()
     record: str = ""
     """A pattern of what starts a record of several lines, which are read as one; empty: no such."""
+    part: str = ""
+    """A pattern of what starts each of several parts of a record: a part is read as a record,
+    behind what stands before the first; empty: no such."""
 
     @property
     def names(self) -> tuple[str, ...]:

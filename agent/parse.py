@@ -175,10 +175,22 @@ def looks_prefixed(head: bytes) -> bool:
 
 
 def records(log_format: Format, clean: bytes | bytearray) -> bytes | bytearray:
-    """Return text with each record in one line, for a format whose records have several."""
+    """Return text with each record in one line, or each part of one, if a format has such."""
     if not log_format.record:
         return clean
-    return re.sub(rb"\n(?!" + log_format.record.encode() + rb"|\Z)", b" ", clean)
+    start = log_format.record.encode()
+    if log_format.part:
+        whole = re.split(rb"(?m)^(?=" + start + rb")", clean)
+        clean = b"".join(_parted(record, log_format.part.encode()) for record in whole)
+    return re.sub(rb"\n(?!" + start + rb"|\Z)", b" ", clean)
+
+
+def _parted(record: bytes, part: bytes) -> bytes:
+    """Return a record once for each of its parts, behind what stands before the first."""
+    before, *parts = re.split(rb"(?m)^(?=" + part + rb")", record)
+    if len(before) * len(parts) > LONGEST:
+        before = b""  # No server writes so much; by itself no part is read, and each is counted.
+    return b"".join(before + one for one in parts) or record
 
 
 def events_sql(log_format: Format, reading: Reading, relation: str = "lines") -> str:
@@ -548,8 +560,9 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
     for (header, prefixed), numbers in alike.items():
         columns = first_columns(log_format, f"{header}\n".encode()) if header else ()
         reading = Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
-        lines = "".join(f"{log_format.samples[number].line}\n" for number in numbers)
-        table = lines_table(records(log_format, lines.encode()), 2, log_format, prefixed=prefixed)
+        told = (f"{log_format.samples[number].line}\n".encode() for number in numbers)
+        lines = b"".join(records(log_format, line).partition(b"\n")[0] + b"\n" for line in told)
+        table = lines_table(lines, 2, log_format, prefixed=prefixed)
         con.register("samples", table)
         sql = events_sql(log_format, reading, "samples")
         for row in con.execute(f"{sql} ORDER BY line_no").fetchall():

@@ -43,6 +43,18 @@ ON CONFLICT DO UPDATE SET
     last_seen = greatest(past_host.last_seen, excluded.last_seen),
     people = greatest(past_host.people, excluded.people);
 
+-- So are those of two sketches.
+INSERT INTO past_unknown
+SELECT
+    host, coalesce(nullif(department, ''), '(unknown)') AS department,
+    crowd(bit_or(user_bits)), crowd(bit_or(address_bits))
+FROM unknown_usage
+WHERE day < getvariable('expire_before') AND (user_bits > 0 OR address_bits > 0)
+GROUP BY ALL
+ON CONFLICT DO UPDATE SET
+    users = greatest(past_unknown.users, excluded.users),
+    addresses = greatest(past_unknown.addresses, excluded.addresses);
+
 INSERT INTO past_tenant
 SELECT host.app, tenant, department, count(DISTINCT who), sum(requests), min(day), max(day)
 FROM placed_usage JOIN host USING (host_id) JOIN department_no USING (dept)
@@ -63,6 +75,8 @@ FROM span;
 -- section: expire
 DELETE FROM usage WHERE day < getvariable('expire_before');
 DELETE FROM presence WHERE day < getvariable('expire_before');
+UPDATE unknown_usage SET user_bits = 0, address_bits = 0
+WHERE day < getvariable('expire_before') AND (user_bits > 0 OR address_bits > 0);
 DELETE FROM sighting WHERE day < getvariable('expire_before');
 DELETE FROM claim WHERE coalesce(until, ts) < getvariable('expire_before');
 DELETE FROM conflict WHERE until < getvariable('expire_before');

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import duckdb
@@ -260,6 +260,13 @@ class Rollup:
             run(self._con, _SQL["retry"].format(events=other("rejected")))
         run(self._con, _SQL["rejected"].format(others=True))
         return len(also)
+
+    def before(self, day: date) -> tuple[int, int]:
+        """Return how many events of the lines added last are before a day, and the first's line."""
+        asked = "SELECT sum(requests)::BIGINT, min(first_line) FROM piece"
+        found = self._con.execute(f"{asked} WHERE outcome IS NULL AND day < ?", [day]).fetchall()
+        events, first = found[0]
+        return events or 0, first or 0
 
     def take(self) -> Batch:
         """Return what was gathered, and start afresh."""

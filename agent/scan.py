@@ -326,6 +326,28 @@ def unknown_queue(folder: Path, most: int) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+def confidence(folder: Path, app: str) -> list[dict[str, Any]] | None:
+    """Return the rows of the published ``finding_confidence`` on an app, the surest first.
+
+    None where nothing that tells it is published.
+    """
+    published = folder / "findings.duckdb"
+    if not published.is_file():
+        return None
+    try:
+        with closing(duckdb.connect(str(published), read_only=True)) as con:
+            found = con.execute(
+                "SELECT department, round(confidence, 3) AS confidence, rule_kind, days_from,"
+                " kinds_agree, sources FROM finding_confidence WHERE app = ?"
+                " ORDER BY finding_confidence.confidence DESC, lower(department)",
+                [app],
+            )
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    except duckdb.Error:  # findings of an earlier Sundial
+        return None
+
+
 def _existing(folder: Path) -> store.Store:
     """Open a store that is there. Raises StoreError where there is none."""
     if not (folder / "work.duckdb").exists():
@@ -334,8 +356,11 @@ def _existing(folder: Path) -> store.Store:
 
 
 def _rows(kept: store.Store) -> int:
-    """Count the rows that tell what somebody did."""
-    counts = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+    """Count the rows that tell what somebody did, or hold a sketch of who did."""
+    counts = (
+        "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM presence)"
+        " + (SELECT count(*) FROM unknown_usage WHERE user_bits > 0 OR address_bits > 0)"
+    )
     return int(kept.con.execute(counts).fetchall()[0][0])
 
 

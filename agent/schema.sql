@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS usage (
     tail_of INTEGER
 );
 
+-- The bits are sketches of who asked; of days that have expired they are 0, and past_unknown has the number.
 CREATE TABLE IF NOT EXISTS unknown_usage (
     day DATE NOT NULL, host VARCHAR NOT NULL, department VARCHAR NOT NULL,
     source_id INTEGER NOT NULL, requests BIGINT NOT NULL, blocked BIGINT NOT NULL,
@@ -183,6 +184,10 @@ CREATE TABLE IF NOT EXISTS past_app (app VARCHAR PRIMARY KEY, first_seen DATE, l
 CREATE TABLE IF NOT EXISTS past_host (
     host_id INTEGER PRIMARY KEY, requests BIGINT NOT NULL, blocked BIGINT NOT NULL,
     first_seen DATE NOT NULL, last_seen DATE NOT NULL, people BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS past_unknown (
+    host VARCHAR NOT NULL, department VARCHAR NOT NULL, users BIGINT NOT NULL,
+    addresses BIGINT NOT NULL, PRIMARY KEY (host, department)
 );
 CREATE TABLE IF NOT EXISTS past_tenant (
     app VARCHAR NOT NULL, tenant VARCHAR NOT NULL, department VARCHAR NOT NULL,

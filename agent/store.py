@@ -85,7 +85,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Some lines of one file that could not be read, for one reason."""
+    """Some lines of one file that were left out, for one reason."""
 
     file_id: int
     reason: str
@@ -185,7 +185,7 @@ class Store:
             other = "was made by another version of Sundial; scan into a new folder."
             raise StoreError(Problem(str(self.folder), other))
         # A store of an earlier Sundial.
-        late = {"claimed", "claim", "past_cell", "vault", "sighting", "white_label"}
+        late = {"claimed", "claim", "past_cell", "vault", "sighting", "white_label", "past_unknown"}
         if not late <= self._tables():
             with self.transaction() as con:
                 run(con, script("schema.sql"))

@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent import rulebook
@@ -70,8 +70,17 @@ def answer(rules: Rules, raw: str, heard: Mapping[str, Heard] = _NONE) -> Row:
     }
 
 
-def full_answer(rules: Rules, raw: str, today: dt.date, heard: Mapping[str, Heard] = _NONE) -> Row:
-    """Return ``answer`` with its reason, the app, its other hosts, and what is stated of it."""
+def full_answer(
+    rules: Rules,
+    raw: str,
+    today: dt.date,
+    heard: Mapping[str, Heard] = _NONE,
+    sure: Callable[[str], Sequence[Row] | None] = lambda _: None,
+) -> Row:
+    """Return ``answer`` with its reason, the app, its other hosts, and what is stated of it.
+
+    ``sure`` gives how sure it is that departments use an app, where a store tells.
+    """
     row = answer(rules, raw, heard)
     match = _match(rules, row["host"], heard)
     row |= {
@@ -79,7 +88,10 @@ def full_answer(rules: Rules, raw: str, today: dt.date, heard: Mapping[str, Hear
         "catalogue_version": rules.catalogue.version,
     }
     found = rules.catalogue.apps.get(match.app) if match.app else None
-    return row if found is None else row | _about(rules, found) | {
+    if found is None:
+        return row
+    told = sure(found.id)
+    return row | ({} if told is None else {"confidence": told}) | _about(rules, found) | {
         "neighbours": neighbours(found, match.rule or ""),
         "facts": list(rules.vendors.rows(today, found.id)),
     }  # fmt: skip
@@ -157,6 +169,7 @@ def _details(row: Row) -> Iterator[tuple[str, str]]:
     if row["app"] is not None:
         audience = {"both": "business and personal"}.get(row["audience"], row["audience"])
         yield "app", f"{row['app']}, by {row['vendor']}, for {audience} use: {row['homepage']}"
+        yield from (("confidence", said) for said in _sure(row))
         yield "shelves", ", ".join(row["categories"])
         yield "names", _names(row)
         for signal, hosts in row["neighbours"].items():
@@ -179,6 +192,20 @@ def _names(row: Row) -> str:
     if row["successor"]:
         parts.append(f"its users are being moved to {row['successor']}")
     return "; ".join(parts)
+
+
+def _sure(row: Row) -> Iterator[str]:
+    """Say how sure it is that departments use an app, those first of which it is surest."""
+    found = row.get("confidence", ())
+    for one in found[:_A_FEW]:
+        kinds = "DNS and another log agree" if one["kinds_agree"] else "one kind of log"
+        days = "1 day" if one["days_from"] == 1 else f"{one['days_from']} days or more"
+        yield (
+            f"{one['confidence']:.2f} that {one['department']} uses {row['name']}: "
+            f"rule {one['rule_kind']}, {kinds}, {days} ({', '.join(one['sources'])})"
+        )
+    if found[_A_FEW:]:
+        yield f"and {len(found) - _A_FEW} more"
 
 
 def _said(fact: Row) -> str:

@@ -271,6 +271,14 @@ def _percent(value: str, _: Field, __: Reading) -> str:
     return f"CASE WHEN contains({value}, '%') THEN {decoded} ELSE {value} END"
 
 
+def _octal(value: str, _: Field, __: Reading) -> str:
+    r"""Write the bytes of ``\000\003Ab``, escaped as in C, in hexadecimal digits."""
+    letters = rf"regexp_extract_all({value}, '\\[0-7]{{3}}|\\.|[^\\]')"
+    number = "64 * CAST(one[2] AS INT) + 8 * CAST(one[3] AS INT) + CAST(one[4] AS INT)"
+    byte = f"CASE WHEN len(one) = 4 THEN lpad(to_hex({number}), 2, '0') ELSE hex(one[-1]) END"
+    return f"lower(array_to_string(list_transform({letters}, lambda one: {byte}), ''))"
+
+
 def _names(value: str, _: Field, __: Reading) -> str:
     """Take the names out of an answer of names and addresses: ``a.example.net,192.0.2.1``."""
     # Most answers are but addresses, and a look costs half a split. An address ends in a number,
@@ -333,6 +341,7 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "first_word": _first_word,
     "account": _account,
     "percent": _percent,
+    "octal": _octal,
     "names": _names,
     "cnames": _cnames,
     "answered": _answered,

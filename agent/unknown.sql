@@ -6,23 +6,31 @@ CREATE OR REPLACE TEMP MACRO sketched(bits) AS
 CREATE OR REPLACE TEMP TABLE unknown_domain AS
 WITH edge AS (SELECT max(day) AS last_day FROM unknown_usage),
 part AS (
-    SELECT domain, kind, label, unknown_usage.*
-    FROM unknown_usage JOIN given_domain USING (host)
+    SELECT
+        domain, kind, label,
+        unknown_usage.* REPLACE (coalesce(nullif(unknown_usage.department, ''), '(unknown)') AS department),
+        past.users AS past_users, past.addresses AS past_addresses
+    FROM unknown_usage
+    JOIN given_domain USING (host)
+    LEFT JOIN past_unknown AS past
+        ON past.host = unknown_usage.host
+        AND past.department = coalesce(nullif(unknown_usage.department, ''), '(unknown)')
 ),
 -- Users where a log names them; addresses only where none does. Departments add up; whom no
 -- department is known of counts only where none is known of anybody, as on the page.
 crowd AS (
     SELECT
         domain,
-        coalesce(nullif(department, ''), '(unknown)') AS department,
-        bit_or(user_bits) > 0 AS named,
+        department,
+        bit_or(user_bits) > 0 OR coalesce(max(past_users), 0) > 0 AS named,
         bit_or(CASE WHEN day > last_day - 28 THEN user_bits ELSE 0 END) AS users_now,
         bit_or(CASE WHEN day > last_day - 28 THEN address_bits ELSE 0 END) AS addresses_now,
         bit_or(CASE WHEN day BETWEEN last_day - 55 AND last_day - 28 THEN user_bits ELSE 0 END)
             AS users_before,
         bit_or(CASE WHEN day BETWEEN last_day - 55 AND last_day - 28 THEN address_bits ELSE 0 END)
             AS addresses_before,
-        sketched(CASE WHEN named THEN bit_or(user_bits) ELSE bit_or(address_bits) END) AS people,
+        CASE WHEN named THEN greatest(sketched(bit_or(user_bits)), max(past_users))
+            ELSE greatest(sketched(bit_or(address_bits)), max(past_addresses)) END AS people,
         sketched(CASE WHEN named THEN users_now ELSE addresses_now END) AS people_now,
         sketched(CASE WHEN named THEN users_before ELSE addresses_before END) AS people_before
     FROM part CROSS JOIN edge

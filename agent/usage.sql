@@ -549,16 +549,26 @@ FROM white_label JOIN source USING (source_id);
 -- Addresses stand for people only where no user is named.
 -- Hosts that are in no entry any more have persons, and are unknown like the others.
 INSERT INTO findings.hosts_unknown
-WITH unknown AS (
+WITH sketched AS (
     SELECT
         host,
         coalesce(nullif(department, ''), '(unknown)') AS department,
-        crowd(coalesce(nullif(bit_or(user_bits), 0), bit_or(address_bits))) AS people,
+        crowd(bit_or(user_bits)) AS users, crowd(bit_or(address_bits)) AS addresses,
         sum(requests) AS requests, sum(blocked) AS blocked,
         sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
         min(day) AS first_seen, max(day) AS last_seen
     FROM unknown_usage
     GROUP BY ALL
+),
+unknown AS (
+    SELECT
+        host, department,
+        coalesce(
+            nullif(greatest(sketched.users, past.users), 0),
+            greatest(sketched.addresses, past.addresses)
+        ) AS people,
+        requests, blocked, bytes_out, bytes_in, first_seen, last_seen
+    FROM sketched LEFT JOIN past_unknown AS past USING (host, department)
 ),
 forgotten AS (
     SELECT

@@ -124,7 +124,7 @@ REASONS = {
 KINDS = {"encrypted_dns": "encrypted DNS", "relay": "relay", "vpn": "VPN"}
 REJECTS = Table(
     "rejects",
-    "Lines that could not be read, by reason.",
+    "Lines that were left out, by reason.",
     (
         Column("reason", "Reason"),
         Column("lines", "Lines", "number"),

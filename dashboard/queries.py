@@ -408,7 +408,7 @@ def files(store: Store) -> Rows:
 
 @cached
 def rejects(store: Store) -> Rows:
-    """Return why lines could not be read, with the first place and a masked sample."""
+    """Return why lines were left out, with the first place and a masked sample."""
     return rows(
         store,
         """SELECT reason, source, sum(lines)::BIGINT AS lines, count(*) AS files,

@@ -10,6 +10,7 @@ import pytest
 
 from agent.confidence import KINDS, load_confidence
 from agent.errors import RulesError
+from tests.conftest import Run, counted
 from tests.test_identity import Day, day
 
 __all__ = ["day"]
@@ -80,6 +81,36 @@ def test_days_and_agreement_add_up(day: Day) -> None:
     day.scan(SOURCES)
     assert found(day) == [("Marketing", "exact", 5, True, chance("exact", 5, agree=True))]
     assert day.asked("SELECT sources FROM finding_confidence") == [(["dns", "web"],)]
+
+
+def test_explain_tells_how_sure_the_store_is_of_an_app(day: Day, run: Run) -> None:
+    """As the app's page does; where no store tells of the app, as before."""
+    before = run("explain", "acme.slack.com", "--store", day.folder / "store").stdout
+    day.write("logs/web.log", squid("slack.com", 2, 3, 4, 5, 6))
+    day.write("logs/web-2.log", squid("acme.slack.com", 2, user="bob", client="10.1.0.2"))
+    day.write("logs/query.log", bind("slack.com", 2, 3))
+    day.scan(SOURCES)
+    store = ("--store", counted(day.folder / "store"))
+    (row,) = run("explain", "acme.slack.com", *store, "--json").rows
+    assert row["confidence"] == [
+        {"department": place, "confidence": round(chance(rule, days, agree=agree), 3)}
+        | {"rule_kind": rule, "days_from": days, "kinds_agree": agree, "sources": sources}
+        for place, rule, days, agree, sources in (
+            ("Marketing", "exact", 5, True, ["dns", "web"]),
+            ("Sales", "suffix", 1, False, ["web"]),
+        )
+    ]
+    said = run("explain", "acme.slack.com", *store).stdout
+    lines = [line for line in said.splitlines() if line.startswith("  confidence")]
+    agreed = "DNS and another log agree, 5 days or more (dns, web)"
+    assert [line.split(maxsplit=1)[1] for line in lines] == [
+        f"0.93 that Marketing uses Slack: rule exact, {agreed}",
+        "0.50 that Sales uses Slack: rule suffix, one kind of log, 1 day (web)",
+    ]
+    assert [line for line in said.splitlines() if line not in lines] == before.splitlines()
+    for host, rows in (("asana.com", []), ("nobody.example", None)):
+        (row,) = run("explain", host, *store, "--json").rows
+        assert row.get("confidence") == rows
 
 
 def test_only_the_last_four_weeks_of_use_count(day: Day) -> None:

@@ -165,6 +165,32 @@ def test_a_lease_is_handed_over_at_noon(day: Day) -> None:
     assert day.scan(LEASES) == {(2, "(unknown)", 2), (2, "Marketing", 1), (2, "Sales", 2)}
 
 
+def test_a_device_is_the_same_over_both_protocols_whatever_its_duid_holds_beside(day: Day) -> None:
+    """A DUID-LLT and a DUID-LL end in what an IPv4 lease calls hardware; others do not."""
+    day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n0002000000090102,bob\n")
+    day.write(
+        "dhcp/dhcpd.leases",
+        "lease 10.1.0.1 {\n  starts 1 2026/03/02 08:00:00;\n  ends 1 2026/03/02 16:00:00;\n"
+        "  binding state active;\n  hardware ethernet 02:00:5e:00:53:01;\n}\n",
+    )
+    duids = {
+        "2001:db8::1": r"\000\001\000\0012\226\2230\002\000^\000S\001",
+        "2001:db8::2": r"\000\003\000\001\002\000^\000S\001",
+        "2001:db8::3": r"\000\002\000\000\000\011\001\002",
+    }
+    leases = [
+        f'ia-na "\\001S\\000^{duid}" {{\n  cltt 1 2026/03/02 08:00:00;\n'
+        f"  iaaddr {address} {{\n    binding state active;\n    preferred-life 600;\n"
+        "    max-life 7200;\n    ends 1 2026/03/02 16:00:00;\n  }\n}\n\n"
+        for address, duid in duids.items()
+    ]
+    day.write("dhcp/dhcpd6.leases", "".join(leases))
+    for address in ("10.1.0.1", *duids):
+        day.ask("2026-03-02T09:00:00Z", client=address)
+    settings = '[leases]\nfiles = ["dhcp"]\ndevices = "devices.csv"\n'
+    assert day.scan(settings) == {(2, "Marketing", 3), (2, "Sales", 1)}
+
+
 def test_a_user_in_the_line_goes_before_a_log_on_and_a_log_on_before_a_lease(day: Day) -> None:
     day.write("devices.csv", "mac,login\n02:00:5e:00:53:01,ann\n")
     day.write("kea.csv", KEA + kea("10.1.0.1", "02:00:5e:00:53:01", NOON - 14400, 28800))

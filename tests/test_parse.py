@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agent import formats, parse
 from agent.model import FIELDS, Field, Format, Sample
+from agent.transforms import TRANSFORM
 
 KNOWN = formats.load_formats()
 SAMPLES = [
@@ -23,6 +24,9 @@ SAMPLES = [
     if isinstance(sample.event, dict) and "host" in sample.event
 ]
 Read = Callable[..., list[dict[str, Any]]]
+FUZZ = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +247,28 @@ def test_a_transform_takes_what_a_cell_says(
     assert row[field] == value
 
 
+@FUZZ
+@given(st.binary(min_size=1))
+def test_escaped_bytes_become_their_digits(value: bytes) -> None:
+    r"""A digit behind an escape is itself: ``\0012`` is the byte 1 and a 2."""
+    written = "".join(
+        f"\\{chr(one)}" if chr(one) in '"\\' else chr(one) if 32 <= one < 127 else f"\\{one:03o}"
+        for one in value
+    )
+    made = TRANSFORM["octal"]("$written", Field("mac", ("id",), False, "octal"), parse.Reading())
+    found = duckdb.execute(f"SELECT {made}", {"written": written}).fetchall()
+    assert found == [(value.hex(),)]
+
+
+def test_a_record_of_several_parts_is_read_once_for_each() -> None:
+    one = replace(KNOWN["squid_native"], record="lease ", part=" *has ")
+    text = b"# top\nlease 1\n has a\n  x\nhas b\nlease 2\n b has c\n"
+    lines = [b"# top", b"lease 1  has a   x", b"lease 1 has b", b"lease 2  b has c"]
+    assert parse.records(one, text).splitlines() == lines
+    flood = b"lease " + b"x" * 1000 + b"\n" + b"has y\n" * 1000
+    assert len(parse.records(one, flood)) < 2 * len(flood)
+
+
 def test_columns_may_change_in_mid_file() -> None:
     """Each part of a file has the columns of the header before it."""
     text = b"#Fields: date time\n1\n#Fields: time date\n2\n3\n"
@@ -259,9 +285,6 @@ def test_non_events_carry_nothing(read: Read) -> None:
     assert all(row[field] is None for row in rows for field in FIELDS)
 
 
-FUZZ = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 PIECES = st.sampled_from([*"\"'\\ \t,=|{}[]:#@/%<>-\x00\x1f", "  ", "CEF:0|", "query: ", "é", "🙂"])
 
 

@@ -356,7 +356,7 @@ def test_the_report_is_read_off_the_store(run: Run, tmp_path: Path) -> None:
     assert "`findings.duckdb` (mode 0644): others on this machine may read it." in said.stdout
     assert list(search(store, said.stdout, said.stderr)) == []
     assert "Never kept: clear user name, address" in said.stdout
-    assert "These rows expire after 400 days; of 0 weeks only counts" in said.stdout
+    assert "These rows and bits expire after 400 days; of 0 weeks only counts" in said.stdout
     (tmp_path / "sundial.toml").write_text("[privacy]\nk = 7\nkeep_days = 120\n")
     run("scan", tmp_path / "a.log", "--store", store, "--config", tmp_path / "sundial.toml")
     run("privacy", "forget", "--store", store, stdin=LOGIN)

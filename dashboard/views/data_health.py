@@ -46,9 +46,9 @@ if ledger:
         widgets.table(ledger, health.LEDGER)
 st.subheader("Files")
 widgets.table(queries.files(store), health.FILES)
-st.subheader("Lines that could not be read")
+st.subheader("Lines that were left out")
 rejects = queries.rejects(store)
 if not rejects:
-    st.text("Every line was read.")
+    st.text("No line was left out.")
 else:
     widgets.table(rejects, health.REJECTS)
