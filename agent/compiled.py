@@ -16,5 +16,9 @@ def compiled(function: _Function) -> _Function:
     Every index is checked as in Python: what lies in a log must never lead out of an array. Python
     goes on meanwhile, so a block is cut while the one before it is grouped.
     """
-    made = numba.njit(cache=True, nogil=True, boundscheck=True)(function)
+    try:
+        made = numba.njit(function, cache=True, nogil=True, boundscheck=True)
+    except RuntimeError:
+        # Nowhere to keep it: a service that has no home, in a folder that is not its own.
+        made = numba.njit(function, nogil=True, boundscheck=True)
     return cast("_Function", made)
