@@ -8,7 +8,7 @@ which does not read the other's. A generic layout is tried where no device's own
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -173,7 +173,7 @@ def _possible(candidate: Format, sample: bytes) -> bool:
         return False
     if candidate.cut in {"cef", "leef"} and not candidate.starts:
         return f"{candidate.cut.upper()}:".encode() in sample
-    if candidate.starts and not any(start.encode() in sample for start in candidate.starts):
+    if candidate.starts and not _any(candidate.starts, sample):
         return False
     return any(_shape_possible(candidate, shape, sample) for shape in candidate.shapes)
 
@@ -187,8 +187,11 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
     if candidate.cut in {"blanks", "delimited"}:
         delimiter = candidate.delimiter.encode() if candidate.cut == "delimited" else b" "
         least = (shape.minimum or 1) - 1
-        return any(line.count(delimiter) >= least for line in sample.split(b"\n"))
-    if candidate.cut not in {"json", *PAIRED}:
+        words = all(_any(pivot.tokens, sample) for pivot in shape.pivots)
+        if not words or all(line.count(delimiter) < least for line in sample.split(b"\n")):
+            return False
+    headed = candidate.header == "first" and not candidate.generic
+    if candidate.cut not in {"json", *PAIRED} and not headed:
         return True
     asked = [cell for cell, values in shape.when.items() if any(v[0] != "!" for v in values if v)]
     times = [field.sources for field in shape.fields if field.name == "ts"]
@@ -199,7 +202,11 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
 
 def _met(cells: Sequence[str], sample: bytes) -> bool:
     """Tell whether the name of one of some cells stands in a text, as the end of its path."""
-    return any(cell in _PLACED or _last_name(cell).encode() in sample for cell in cells)
+    return any(cell in _PLACED for cell in cells) or _any(map(_last_name, cells), sample)
+
+
+def _any(words: Iterable[str], sample: bytes) -> bool:
+    return any(word.encode() in sample for word in words)
 
 
 def _last_name(cell: str) -> str:
