@@ -89,7 +89,7 @@ def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Arra
         body = text.behind(rf"{_SYSLOG}[ ]*|[ ]+")
         columns["prefix"] = text.column(text.starts, body.starts)
         columns["body"], text = text.column(body.starts, text.ends), body
-    # What is compiled is imported in half a second, and for most logs not needed.
+    # What is compiled takes half a second to begin, and most logs do not need it.
     if log_format.keys:
         from agent import pairs  # noqa: PLC0415
 
