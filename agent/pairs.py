@@ -24,7 +24,7 @@ Pairs = NDArray[np.int32]
 """A row for each pair: its line, where its key begins, its sign, where its value ends, and the sign
 that may stand around that, as blanks may."""
 
-_END = 3
+_LINE, _BEGIN, _SIGN, _END, _AROUND = range(5)
 _WORD = 8
 _BLANKS = 4
 """So many blanks may stand between a delimiter and a key, or around a value."""
@@ -102,7 +102,8 @@ def _picked(
     """Make a view of the first value that each line has of each key."""
     seen = np.full(len(tails), -1)
     for row in range(len(pairs)):
-        line, begin, sign, end, around = pairs[row]
+        line, begin, sign = pairs[row, _LINE], pairs[row, _BEGIN], pairs[row, _SIGN]
+        end, around = pairs[row, _END], pairs[row, _AROUND]
         size = sign - begin
         if size < 1:
             continue
@@ -167,7 +168,7 @@ def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: in
             if place == end or here == mark:
                 if sign >= 0:
                     begin = _behind_blanks(data, max(begin, first))
-                    pairs[count] = line, begin, sign, place, _QUOTE
+                    _note(pairs, count, line, begin, sign, place, _QUOTE)
                     count += 1
                 begin, sign = place + 1, -1
             elif here == _EQUALS:
@@ -181,6 +182,16 @@ def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: in
                     place = close
             place += 1
     return count
+
+
+@compiled
+def _note(pairs: Pairs, row: int, line: int, begin: int, sign: int, end: int, around: int) -> None:
+    """Fill a row; a tuple would be made for each first."""
+    pairs[row, _LINE] = line
+    pairs[row, _BEGIN] = begin
+    pairs[row, _SIGN] = sign
+    pairs[row, _END] = end
+    pairs[row, _AROUND] = around
 
 
 @compiled
@@ -227,7 +238,7 @@ def _spaced_of(
                 pairs[ended:count, _END] = lead
                 ended = count
             if lead + 1 >= first and led in (_BLANK, _PIPE, _TAB):
-                pairs[count] = line, lead + 1, place, end, _BLANK
+                _note(pairs, count, line, lead + 1, place, end, _BLANK)
                 count += 1
         lead = place
     return count
@@ -266,7 +277,7 @@ def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
                     sign = place
             elif place == end or here == mark:
                 if sign >= 0:
-                    pairs[count] = line, _behind_blanks(data, begin), sign, place, _QUOTE
+                    _note(pairs, count, line, _behind_blanks(data, begin), sign, place, _QUOTE)
                     count += 1
                 begin, sign = place + 1, -1
     return count

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 
 import duckdb
@@ -21,6 +22,7 @@ from agent.cuts import Layer, cut_of, listed, pair_column, text
 from agent.errors import Problem
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
 from agent.spans import Places, Text, joined, pieces
+from agent.sql import THREADS
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 
@@ -67,19 +69,22 @@ def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
 def _table(
     clean: bytes | bytearray, numbers: Places, log_format: Format | None, *, prefixed: bool
 ) -> pa.Table:
-    batches, first = [], 0
-    for piece in pieces(clean):
-        kept = pa.py_buffer(np.ascontiguousarray(numbers[first : first + len(piece.starts)]))
-        first += len(piece.starts)
+    def batch(piece: Text, own: Places) -> pa.RecordBatch:
         # Not pa.array: it imports pandas, which takes longer than many a scan.
+        kept = [None, pa.py_buffer(np.ascontiguousarray(own))]
         columns = {
-            "line_no": pa.Array.from_buffers(pa.int64(), len(piece.starts), [None, kept]),
+            "line_no": pa.Array.from_buffers(pa.int64(), len(own), kept),
             "line": piece.column(piece.starts, piece.ends),
         }
         if log_format is not None:
             columns |= _cut(piece, log_format, prefixed=prefixed)
-        batches.append(pa.record_batch(columns))
-    return pa.Table.from_batches(batches)
+        return pa.record_batch(columns)
+
+    parts = list(pieces(clean))
+    edges = np.cumsum([len(part.starts) for part in parts])
+    # Most of the work is done outside of Python, so one piece does not wait for another.
+    with ThreadPoolExecutor(THREADS) as pool:
+        return pa.Table.from_batches(pool.map(batch, parts, np.split(numbers, edges[:-1])))
 
 
 def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Array]:

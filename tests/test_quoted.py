@@ -17,9 +17,9 @@ def by_hand(line: str, delimiter: str) -> list[str]:
     """The cells of one line; signs that no line has stand for what is hidden meanwhile."""
     parts = line.replace('\\"', "\0").split('"')
     parts[1::2] = [part.replace(delimiter, "\1").replace(" ", "\2") for part in parts[1::2]]
-    first, *others = "".join(parts).split(delimiter)
+    first, *others = "\3".join(parts).split(delimiter)
     found = [first, *(cell.removeprefix(" ") for cell in others)]
-    shown = str.maketrans({"\0": "", "\1": delimiter, "\2": " "})
+    shown = str.maketrans({"\0": "", "\1": delimiter, "\2": " ", "\3": ""})
     return [cell.translate(shown) for cell in found]
 
 
