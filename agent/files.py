@@ -187,7 +187,7 @@ def matches(log: LogFile, pattern: str) -> bool:
 def head(log: LogFile) -> bytes:
     """Return up to HEAD bytes of clean text from the start of a file.
 
-    Raises LogError when the file cannot be opened, or holds no text.
+    Raises LogError when the file cannot be opened, holds no text, or breaks off before any.
     """
     text, clean = b"", _Cleaner()
     for piece in _pieces(log, clean):
@@ -196,6 +196,8 @@ def head(log: LogFile) -> bytes:
             break
     if clean.binary:
         raise LogError(Problem(log.name, "is not text; no format reads it, it is left out."))
+    if log.truncated and not text:
+        raise LogError(Problem(log.name, f"{log.truncated} before its first line; fetch it again."))
     if holds_packets(text):
         return text[:HEAD]
     # No character is cut in two.

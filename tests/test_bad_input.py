@@ -117,6 +117,18 @@ def test_an_empty_log_is_nothing_to_mend(logs: Path, tmp_path: Path, run: Run) -
     assert done.stderr.splitlines()[:2] == ["empty.log: is empty.", "empty.log.gz: is empty."]
 
 
+@pytest.mark.parametrize("command", ["scan", "lint"])
+def test_a_log_that_breaks_off_at_once_is_not_called_empty(
+    command: str, logs: Path, tmp_path: Path, run: Run
+) -> None:
+    (logs / "cut.log.gz").write_bytes(gzip.compress((logs / "good.log").read_bytes() * 99)[:40])
+    in_store = ["--store", tmp_path / "store"] if command == "scan" else []
+    done = run(command, logs, *in_store, ok=False)
+    assert done.returncode == 1
+    said = "cut.log.gz: ends in the middle of a compressed block before its first line"
+    assert said in done.stderr
+
+
 def test_a_folder_of_nothing_is_named(tmp_path: Path, run: Run) -> None:
     (tmp_path / "logs").mkdir()
     done = run("scan", tmp_path / "logs", "--store", tmp_path / "store", ok=False)
