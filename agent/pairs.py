@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agent.compiled import compiled
-from agent.spans import INLINE, Bytes, Places, Text, Words
+from agent.spans import HALF, INLINE, KEPT, Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.int32]
@@ -51,9 +51,6 @@ _HEX = np.array(
 )
 _UNLIKE = np.array([8 * (_WORD - max(1, size)) for size in range(_WORD + 1)], np.uint64)
 """By how many bits a word is shifted, so that so many of its last bytes are left."""
-_KEPT = np.array([(1 << (8 * size)) - 1 for size in range(_WORD + 1)], np.uint64)
-"""What is kept of a word of which so many bytes count."""
-_HALF = np.uint64(32)
 
 
 def columns(text: Text, cut: str, delimiter: str, keys: Sequence[str]) -> list[pa.Array]:
@@ -144,11 +141,11 @@ def _view(words: Words, start: int, size: int, view: Words) -> None:
     It is of two words: length and first four bytes, and where it starts in the text; or up to
     twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
     """
-    view[0] = np.uint64(size) | (words[start] & _KEPT[min(size, 4)]) << _HALF
+    view[0] = np.uint64(size) | (words[start] & KEPT[min(size, 4)]) << HALF
     if size > INLINE:
-        view[1] = np.uint64(start) << _HALF
+        view[1] = np.uint64(start) << HALF
     elif size > 4:
-        view[1] = words[start + 4] & _KEPT[size - 4]
+        view[1] = words[start + 4] & KEPT[size - 4]
 
 
 @compiled

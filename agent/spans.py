@@ -21,8 +21,8 @@ _PAD = 16
 INLINE = 12
 """Bytes that an Arrow view of a text holds by itself."""
 _LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
-_KEPT = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
+HALF = np.uint64(32)
+KEPT = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 """What is kept of a word of which only some bytes count."""
 
 
@@ -64,11 +64,11 @@ class Text:
         sizes = ends - starts
         first, last = self.words[starts], self.words[starts + 4]
         short = sizes <= INLINE
-        first = np.where(short, first & _KEPT[np.minimum(sizes, 4)], first & _LOW)
-        kept = last & _KEPT[np.clip(sizes - 4, 0, 8)]
+        first = np.where(short, first & KEPT[np.minimum(sizes, 4)], first & _LOW)
+        kept = last & KEPT[np.clip(sizes - 4, 0, 8)]
         views = np.empty((len(starts), 2), np.uint64)
-        views[:, 0] = sizes.astype(np.uint64) | first << _HALF
-        views[:, 1] = np.where(short, kept, starts.astype(np.uint64) << _HALF)
+        views[:, 0] = sizes.astype(np.uint64) | first << HALF
+        views[:, 1] = np.where(short, kept, starts.astype(np.uint64) << HALF)
         return self.viewed(views)
 
     def viewed(self, views: NDArray[np.generic]) -> pa.Array:
