@@ -204,6 +204,14 @@ def head(log: LogFile) -> bytes:
     return text[:HEAD].decode("utf-8", "ignore").encode()
 
 
+def telling(log: LogFile, head: bytes) -> bytes:
+    """Return the first lines that can tell a format: of one endless line, what stands behind it."""
+    if b"\n" in head:
+        return head
+    first = next(blocks(log), None)
+    return (bytes(first.text).partition(b"\n")[2][:HEAD] if first else b"") or head
+
+
 def holds_packets(start: bytes) -> bool:
     """Tell whether a file that starts so is a capture: its bytes are packets and no text."""
     return _CAPTURE.match(start) is not None

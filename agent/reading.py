@@ -77,6 +77,7 @@ def answer(
 
     Raises LogError with the reason where none fits.
     """
+    head = files.telling(log, head)
     found = detect.detect(head, known, _attempt(con, _reading(log, head)), usual)
     if found.format is None:
         raise LogError(Problem(log.name, f"{found.reason}."))
@@ -87,6 +88,7 @@ def plan(log: files.LogFile, head: bytes, found: detect.Answer, timezone: str) -
     """Return how to read a file of a known format from its start."""
     if found.format is None:
         raise LogError(Problem(log.name, f"{found.reason}."))
+    head = files.telling(log, head)
     columns = parse.first_columns(found.format, head)
     reading = replace(_reading(log, head), timezone=timezone, columns=columns)
     return Plan(found.format, found.also, reading, reading.prefixed)

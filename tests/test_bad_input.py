@@ -109,6 +109,23 @@ def test_a_bad_line_spoils_no_other(
     assert events(tmp_path / "store") == 2
 
 
+@pytest.mark.parametrize("length", [70_000, 3_000_000])
+def test_an_endless_first_line_hides_no_other(
+    length: int, logs: Path, tmp_path: Path, run: Run
+) -> None:
+    """Not even from what finds the format; nor is the rest taken for a log that was read."""
+    relayed = b"".join(
+        b"<13>Mar  2 09:00:00 gw squid[7]: " + line + b"\n" for line in GOOD.split(b"\n")[:-1]
+    )
+    (logs / "good.log").write_bytes(b"x" * length + b"\n" + relayed * 2)
+    (logs / "other.log").write_bytes(GOOD)
+    run("scan", logs, "--store", tmp_path / "store")
+    with duckdb.connect(str(tmp_path / "store/findings.duckdb"), read_only=True) as con:
+        found = con.execute("SELECT lines, first_line FROM rejects").fetchall()
+    assert found == [(1, 1)]
+    assert events(tmp_path / "store") == 3 * GOOD.count(b"\n")
+
+
 def test_an_empty_log_is_nothing_to_mend(logs: Path, tmp_path: Path, run: Run) -> None:
     """Rotation leaves empty files every day."""
     (logs / "empty.log").touch()
