@@ -261,21 +261,24 @@ JOIN department_no USING (dept)
 LEFT JOIN dated USING (cell, week)
 ORDER BY ALL;
 
+-- Categories are joined with people: of all pairs of a busy person's apps few share one.
 INSERT INTO findings.app_overlap
-WITH pair AS (
-    SELECT first.app AS app_a, other.app AS app_b
-    FROM findings.apps AS first JOIN findings.apps AS other ON first.app < other.app
-    WHERE list_has_any(first.categories, other.categories)
-),
-recent AS (
-    SELECT DISTINCT app, who
-    FROM active JOIN app_no USING (app_no)
+WITH recent AS (
+    SELECT DISTINCT app_no, who
+    FROM active
     WHERE week > (SELECT last_week - 7 * getvariable('regular_of') FROM span)
+),
+sorted AS (
+    SELECT app_no, who, unnest(categories) AS category
+    FROM recent JOIN app_no USING (app_no) JOIN findings.apps USING (app)
+),
+shared AS (
+    SELECT DISTINCT first.app_no AS a_no, other.app_no AS b_no, who
+    FROM sorted AS first JOIN sorted AS other USING (who, category)
+    WHERE other.app_no > first.app_no
 )
-SELECT app_a, app_b, count(*)
-FROM pair
-JOIN recent AS first ON first.app = app_a
-JOIN recent AS other ON other.app = app_b AND other.who = first.who
+SELECT a.app, b.app, count(*)
+FROM shared JOIN app_no AS a ON a.app_no = a_no JOIN app_no AS b ON b.app_no = b_no
 GROUP BY ALL
 ORDER BY ALL;
 
