@@ -21,8 +21,9 @@ from agent.spans import HALF, INLINE, KEPT, Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.int32]
-"""A row for each pair: its line, where its key begins, its sign, where its value ends, and the sign
-that may stand around that, as blanks may."""
+"""A column for each pair: its line, where its key begins, its sign, where its value ends, and the
+sign that may stand around that, as blanks may."""
+_Part = NDArray[np.int32]
 
 _LINE, _BEGIN, _SIGN, _END, _AROUND = range(5)
 _WORD = 8
@@ -55,19 +56,20 @@ _UNLIKE = np.array([8 * (_WORD - max(1, size)) for size in range(_WORD + 1)], np
 
 def columns(text: Text, cut: str, delimiter: str, keys: Sequence[str]) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it."""
-    pairs = np.empty((np.count_nonzero(text.array == _EQUALS), 5), np.int32)
+    pairs = np.empty((5, np.count_nonzero(text.array == _EQUALS)), np.int32)
     match cut:
         case "cef":
             count = _spaced(text.array, text.starts, text.ends, pairs)
         case "leef":
             # So relays write a tab.
             tabbed = text.replaced(b"#011", b"\t   ") if b"#011" in text.data else text
-            count = _stated(tabbed.array, text.starts, text.ends, pairs)
+            tab = _TAB if b"\t" in tabbed.data else 0
+            count = _stated(tabbed.array, text.starts, text.ends, pairs, tab)
         case _:
             count = _delimited(text.array, text.starts, text.ends, pairs, ord(delimiter))
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
-    _picked(text.array, text.words, pairs[:count], *_looked_for(names), views)
+    _picked(text.array, text.words, tuple(pairs[:, :count]), *_looked_for(names), views)
     return [text.viewed(own) for own in views]
 
 
@@ -88,7 +90,7 @@ def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, P
 def _picked(
     data: Bytes,
     words: Words,
-    pairs: Pairs,
+    pairs: tuple[_Part, ...],
     names: Bytes,
     tails: Words,
     edges: Places,
@@ -97,10 +99,10 @@ def _picked(
     views: Words,
 ) -> None:
     """Make a view of the first value that each line has of each key."""
+    lines, begins, signs, ends, arounds = pairs
     seen = np.full(len(tails), -1)
-    for row in range(len(pairs)):
-        line, begin, sign = pairs[row, _LINE], pairs[row, _BEGIN], pairs[row, _SIGN]
-        end, around = pairs[row, _END], pairs[row, _AROUND]
+    for pair in range(len(lines)):
+        line, begin, sign = lines[pair], begins[pair], signs[pair]
         size = sign - begin
         if size < 1:
             continue
@@ -109,19 +111,19 @@ def _picked(
         while number >= 0:
             edge, next_edge = edges[number], edges[number + 1]
             alike = tails[number] == tail and next_edge - edge == size
-            if alike and _begins(data, begin, names[edge:next_edge]):
+            if alike and (size <= _WORD or _begins(data, begin, names[edge:next_edge])):
                 break
             number = nexts[number]
         if number < 0 or seen[number] == line:
             continue
         seen[number] = line
-        start = sign + 1
-        for _ in range(_BLANKS):
-            if start < end and (data[start] == _BLANK or data[start] == around):
-                start += 1
-        for _ in range(_BLANKS):
-            if start < end and (data[end - 1] == _BLANK or data[end - 1] == around):
-                end -= 1
+        end, around, start = ends[pair], arounds[pair], sign + 1
+        last = min(start + _BLANKS, end)
+        while start < last and (data[start] == _BLANK or data[start] == around):
+            start += 1
+        last = max(end - _BLANKS, start)
+        while end > last and (data[end - 1] == _BLANK or data[end - 1] == around):
+            end -= 1
         _view(words, start, end - start, views[number, line])
 
 
@@ -182,21 +184,23 @@ def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: in
 
 
 @compiled
-def _note(pairs: Pairs, row: int, line: int, begin: int, sign: int, end: int, around: int) -> None:
-    """Fill a row; a tuple would be made for each first."""
-    pairs[row, _LINE] = line
-    pairs[row, _BEGIN] = begin
-    pairs[row, _SIGN] = sign
-    pairs[row, _END] = end
-    pairs[row, _AROUND] = around
+def _note(
+    pairs: Pairs, number: int, line: int, begin: int, sign: int, end: int, around: int
+) -> None:
+    """Fill a column; a tuple would be made for each first."""
+    pairs[_LINE, number] = line
+    pairs[_BEGIN, number] = begin
+    pairs[_SIGN, number] = sign
+    pairs[_END, number] = end
+    pairs[_AROUND, number] = around
 
 
 @compiled
 def _behind_blanks(data: Bytes, begin: int) -> int:
     """Return where a key begins behind its delimiter: some set a blank there."""
-    for _ in range(_BLANKS):
-        if data[begin] == _BLANK:
-            begin += 1
+    last = begin + _BLANKS
+    while begin < last and data[begin] == _BLANK:
+        begin += 1
     return begin
 
 
@@ -232,7 +236,7 @@ def _spaced_of(
             led = data[lead]
             if led == _BLANK:
                 # What began before a key behind a blank ends with that.
-                pairs[ended:count, _END] = lead
+                pairs[_END, ended:count] = lead
                 ended = count
             if lead + 1 >= first and led in (_BLANK, _PIPE, _TAB):
                 _note(pairs, count, line, lead + 1, place, end, _BLANK)
@@ -242,11 +246,12 @@ def _spaced_of(
 
 
 @compiled
-def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
+def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs, tab: int) -> int:
     """Find the pairs of LEEF 1.0 and 2.0 behind their five or six header parts.
 
     Pairs stand between tabs; version 2.0 may name another delimiter, as a sign or in hex, in a
-    sixth part. Some devices go on with ``|``; relays may have made blanks of tabs.
+    sixth part. Some devices go on with ``|``; relays may have made blanks of tabs. ``tab`` is 0
+    where no line has one.
     """
     count = 0
     for line in range(len(starts)):
@@ -259,24 +264,23 @@ def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
         # A part that holds a pair is no header.
         if sixth < end and _next(data, _EQUALS, fifth, sixth) == sixth:
             first, mark = sixth + 1, _delimiter(data, fifth + 1, sixth)
-        if mark == 0 and _next(data, _TAB, first, end) < end:
-            mark = _TAB
+        if mark == 0 and tab and _next(data, tab, first, end) < end:
+            mark = tab
         elif mark == 0 and _next(data, _PIPE, first, end) < end:
             mark = _PIPE
         if mark == 0:
             count = _spaced_of(data, line, start, end, first, pairs, count)
             continue
-        begin, sign = first, -1
-        for place in range(first, end + 1):
-            here = data[place]
-            if place < end and here == _EQUALS:
-                if sign < 0:
-                    sign = place
-            elif place == end or here == mark:
-                if sign >= 0:
-                    _note(pairs, count, line, _behind_blanks(data, begin), sign, place, _QUOTE)
-                    count += 1
-                begin, sign = place + 1, -1
+        begin = first
+        while begin <= end:
+            sign = begin
+            while sign < end and data[sign] != _EQUALS and data[sign] != mark:
+                sign += 1
+            close = _next(data, mark, sign, end)
+            if sign < close:
+                _note(pairs, count, line, _behind_blanks(data, begin), sign, close, _QUOTE)
+                count += 1
+            begin = close + 1
     return count
 
 
