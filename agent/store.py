@@ -328,6 +328,13 @@ class Store:
             os.fsync(file.fileno())
 
 
+def existing(folder: Path) -> Store:
+    """Open a store that is there. Raises StoreError where there is none."""
+    if not (folder / "work.duckdb").exists():
+        raise StoreError(Problem(str(folder), "holds no store; scan logs into it first."))
+    return Store(folder)
+
+
 def run(con: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> None:
     """Execute statements to their end and let go of their result."""
     con.execute(sql, values).fetchall()

@@ -149,7 +149,7 @@ def counted(store: Path, k: int = 1) -> Path:
     from contextlib import closing
     from dataclasses import replace
 
-    from agent import scan
+    from agent import publication
     from agent.settings import Settings, recalled
     from agent.store import Store
 
@@ -160,7 +160,7 @@ def counted(store: Path, k: int = 1) -> Path:
     rules = load_rules([own]) if own.is_dir() else _shipped()
     with closing(Store(folder)) as kept:
         settings = recalled(Settings(), kept.setting("settings"))
-        kept.publish(lambda con: scan._derive(con, rules, replace(settings, k=k)))
+        kept.publish(lambda con: publication.derive(con, rules, replace(settings, k=k)))
     return folder
 
 

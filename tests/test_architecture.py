@@ -16,10 +16,18 @@ import rules
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("agent", "dashboard", "rules", "tests", "benchmarks")
+COMMANDS = tuple(
+    f"agent.commands.{name}" for name in "logs rules findings people privacy options".split()
+)
 FLOW = (
     "agent.cli",
+    *COMMANDS,
     "agent.terminal",
     "agent.scan",
+    "agent.upkeep",
+    "agent.reveals",
+    "agent.publication",
+    "agent.staff",
     "agent.doctor",
     "agent.show",
     "agent.lint",
@@ -73,7 +81,7 @@ CELLARS = {
 }
 """Stage to the rooms under it, from the top down, and the reason that there are any: nobody but
 their stage enters, and each may use the rooms that stand after it."""
-DOORS = {"agent.cli", "agent.terminal", "dashboard.__main__", "dashboard.app"}
+DOORS = {"agent.cli", *COMMANDS, "agent.terminal", "dashboard.__main__", "dashboard.app"}
 """Where a program starts: the only modules that print or read the environment."""
 SIGNS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from agent.catalogue import load_catalogue
-from agent.cli import register
+from agent.commands.rules import register
 from agent.errors import RulesError
 from agent.own_rules import folders
 from agent.telling import csv_lines

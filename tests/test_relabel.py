@@ -11,8 +11,9 @@ import pytest
 from agent.errors import StoreError
 from agent.relabel import Change
 from agent.rulebook import load_rules
-from agent.scan import reclassify, scan
+from agent.scan import scan
 from agent.settings import Settings
+from agent.upkeep import reclassify
 from tests.conftest import Run, counted
 from tests.test_scan import PEOPLE, SUBNETS, Facts, facts, squid
 

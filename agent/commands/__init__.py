@@ -1,0 +1,1 @@
+"""The commands of ``sundial``, by what they are about; ``agent.cli`` says which there are."""
