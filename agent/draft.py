@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import duckdb
 
-from agent import files, formats, parse, reading
+from agent import files, formats, parse, proof, reading
 from agent.errors import LogError, Problem
 
 Cells = dict[str, str]
@@ -532,7 +532,7 @@ def _proved(
     samples = [{"line": prefix + line} | _headed(layout) for line, _ in lines]
     bare = [_sample(sample | {"event": "other"}) for sample in samples]
     first = formats.read_format(name, _toml(layout, fields, bare))
-    events = parse.read_samples(con, first)
+    events = proof.read_samples(con, first)
     written = []
     for sample, (outcome, event) in zip(samples, events, strict=True):
         if prefix:

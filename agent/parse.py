@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from agent.cuts import Layer, cut_of, listed, pair_column, text
-from agent.errors import Problem
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
@@ -503,91 +500,3 @@ def clean_address(raw: str | None) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return str(address)
-
-
-def check_samples(con: duckdb.DuckDBPyConnection, formats: Iterable[Format]) -> list[Problem]:
-    """Run every sample of the formats and return what comes out differently.
-
-    Also a field that no sample of its format fills is a problem: it proves nothing.
-    """
-    return [
-        problem
-        for log_format in formats
-        for problem in (*_wrong_samples(con, log_format), *_idle_fields(log_format))
-    ]
-
-
-def _wrong_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> Iterator[Problem]:
-    where = f"rules/formats/{log_format.name}.toml"
-    for number, (outcome, event) in enumerate(read_samples(con, log_format), 1):
-        key, expected = f"sample[{number}]", log_format.samples[number - 1].event
-        if isinstance(expected, str):
-            kind = "event" if outcome is None else OTHER if outcome == OTHER else "reject"
-            if kind != expected:
-                yield Problem(where, f'gives {kind} ({outcome or event}), not "{expected}".', key)
-        elif outcome is not None:
-            yield Problem(where, f"gives no event: {outcome}.", key)
-        else:
-            for name in dict.fromkeys([*expected, *event]):
-                want, got = expected.get(name), event.get(name)
-                # A line without a year has no time to state; that it was read is enough.
-                if want != got and not (name == "ts" and want is None):
-                    yield Problem(where, f"is {got!r}, not {want!r}.", f"{key}.event.{name}")
-
-
-def _idle_fields(log_format: Format) -> Iterator[Problem]:
-    shown = {
-        name
-        for sample in log_format.samples
-        if isinstance(sample.event, dict)
-        for name in sample.event
-    }
-    where = f"rules/formats/{log_format.name}.toml"
-    for name in log_format.names:
-        if log_format.gives(name) and name not in shown and name != "ts":
-            yield Problem(where, "is in no sample; add one whose event has it.", f"fields.{name}")
-
-
-Sampled = tuple[str | None, dict[str, object]]
-"""The outcome of a sample, and the fields of its event that are not null."""
-
-
-def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sampled]:
-    """Return what comes out of each sample of a format, in order.
-
-    Times are ISO 8601 in UTC; a line without a year is read in January 2026.
-    """
-    alike: dict[tuple[str, bool], list[int]] = {}
-    for number, sample in enumerate(log_format.samples):
-        prefixed = looks_prefixed(f"{sample.line}\n".encode())
-        alike.setdefault((sample.header, prefixed), []).append(number)
-    found: dict[int, Sampled] = {}
-    for (header, prefixed), numbers in alike.items():
-        columns = first_columns(log_format, f"{header}\n".encode()) if header else ()
-        reading = Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
-        told = (f"{log_format.samples[number].line}\n".encode() for number in numbers)
-        lines = b"".join(records(log_format, line).partition(b"\n")[0] + b"\n" for line in told)
-        table = lines_table(lines, 2, log_format, prefixed=prefixed)
-        con.register("samples", table)
-        sql = events_sql(log_format, reading, "samples")
-        for row in con.execute(f"{sql} ORDER BY line_no").fetchall():
-            found[numbers[row[0] - 2]] = (
-                row[1],
-                _shown(dict(zip(log_format.names, row[2:], strict=True))),
-            )
-        con.unregister("samples")
-    return [found[number] for number in range(len(log_format.samples))]
-
-
-def _shown(event: dict[str, object]) -> dict[str, object]:
-    """Return an event as people write it: cleaned, its time as text, nothing that is null."""
-    for name in ("ts", "until"):
-        if isinstance(stamp := event.get(name), datetime):
-            precision = "milliseconds" if stamp.microsecond % 1000 == 0 else "microseconds"
-            precision = precision if stamp.microsecond else "seconds"
-            event[name] = f"{stamp.isoformat(timespec=precision)}Z"
-    if isinstance(host := event.get("host"), str):
-        event["host"] = clean_host(host)
-    if isinstance(client := event["client"], str):
-        event["client"] = clean_address(client) or client
-    return {name: value for name, value in event.items() if value is not None}

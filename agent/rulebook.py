@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import duckdb
 
-from agent import adoption, catalogue, formats, parse, unknown
+from agent import adoption, catalogue, formats, parse, proof, unknown
 from agent.catalogue import Vendors
 from agent.errors import Problem, RulesError, nearest
 from agent.model import Format
@@ -105,7 +105,7 @@ def summary(rules: Rules) -> str:
 def prove(rules: Rules) -> list[Problem]:
     """Run every sample of every format and return what comes out differently."""
     with closing(duckdb.connect()) as con:
-        return parse.check_samples(con, [*rules.formats.values(), *rules.claims.values()])
+        return proof.check_samples(con, [*rules.formats.values(), *rules.claims.values()])
 
 
 def _has(folder: Path, *parts: str) -> bool:

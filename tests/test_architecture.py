@@ -39,6 +39,7 @@ FLOW = (
     "agent.telling",
     "agent.own_rules",
     "agent.rulebook",
+    "agent.proof",
 )
 """What brings stages together; each may use the rooms that stand after it, and every stage."""
 GROUND = ("agent.shipped", "agent.errors", "agent.model", "agent.sql", "agent.__init__")

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from agent import formats, parse, transforms
+from agent import formats, proof, transforms
 from agent.entries import APP_KEYS
 from agent.model import CLAIM_FIELDS, CUTS, FIELDS, TRANSFORMS, Signal
 from agent.thresholds import Thresholds
@@ -128,7 +128,7 @@ def test_every_example_of_a_format_in_rules_readme_is_one(tmp_path: Path) -> Non
     (tmp_path / "example.toml").write_text(example, encoding="utf-8")
     made = formats.load_formats([tmp_path])["example"]
     with duckdb.connect() as con:
-        assert parse.check_samples(con, [made]) == []
+        assert proof.check_samples(con, [made]) == []
 
 
 def test_every_threshold_has_its_reason_beside_it() -> None:

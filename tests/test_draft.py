@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent import draft, formats, parse
+from agent import draft, formats, proof
 from agent.errors import SundialError
 from tests.conftest import Run
 
@@ -140,7 +140,7 @@ def test_a_draft_reads_the_log_that_it_was_made_from(run: Run, tmp_path: Path, n
     made = formats.load_formats([tmp_path / "rules" / "formats"])[f"my_{name}"]
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        assert parse.check_samples(con, [made]) == []
+        assert proof.check_samples(con, [made]) == []
     assert made.cut == cut
     given = {field for field in ("user", *fields) if made.gives(field)}
     assert given - {"user"} >= fields - {"user"}
@@ -179,7 +179,7 @@ def test_to_the_screen_it_is_toml_and_talk_goes_elsewhere(run: Run, tmp_path: Pa
     told = run("format", "draft", written(tmp_path, "cef"))
     made = formats.read_format("cef", told.stdout)
     with closing(duckdb.connect()) as con:
-        assert parse.check_samples(con, [made]) == []
+        assert proof.check_samples(con, [made]) == []
     assert told.stderr == f"cef: reads {LINES} of the first {LINES} lines.\n"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from agent import formats, parse
+from agent import formats, parse, proof
 from agent.errors import RulesError
 from agent.model import FIELDS, Format
 
@@ -75,7 +75,7 @@ def test_a_log_of_oddities_reads_as_blessed(
 
 def test_all_samples_prove_their_formats(con: duckdb.DuckDBPyConnection) -> None:
     """Every sample gives its event, and every field is shown by a sample."""
-    assert parse.check_samples(con, KNOWN.values()) == []
+    assert proof.check_samples(con, KNOWN.values()) == []
 
 
 def test_every_log_belongs_to_a_format() -> None:
@@ -147,7 +147,7 @@ event = "other"
 """
     )
     (tmp_path / "bad.toml").write_text(bad, encoding="utf-8")
-    problems = parse.check_samples(con, [formats.load_formats([tmp_path])["bad"]])
+    problems = proof.check_samples(con, [formats.load_formats([tmp_path])["bad"]])
     assert [problem.key for problem in problems] == [
         "sample[1].event.host",
         "sample[2]",

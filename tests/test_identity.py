@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from agent import files, formats, parse, reading
+from agent import files, formats, parse, proof, reading
 from agent.model import CLAIM_FIELDS, Format
 from tests.conftest import Run, counted
 
@@ -100,7 +100,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_format_of_claims_proves_itself(name: str, con: duckdb.DuckDBPyConnection) -> None:
-    assert parse.check_samples(con, [CLAIMS[name]]) == []
+    assert proof.check_samples(con, [CLAIMS[name]]) == []
 
 
 def claims_in(con: duckdb.DuckDBPyConnection, one: Format, text: bytes) -> Iterator[str]:
