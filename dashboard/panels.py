@@ -56,10 +56,15 @@ def the_map(matrix: Matrix, paint: Palette, *, everything: bool) -> None:
         key=lambda row: (not row["visible"], -rooted.get(row["department"], 0), row["department"]),
     )
     tint = charts.tints(columns, paint)
+    own: dict[str, Rows] = {}
+    for row in cells:
+        own.setdefault(row["app"], []).append(row)
     for key, most in (("wide", COLUMNS), ("middle", COMPACT)):
         with st.container(key=key):
             for start in range(0, len(columns) if everything else 1, most):
-                part = Matrix(order, columns[start : start + most], cells)
+                shown = columns[start : start + most]
+                held = [row for column in shown for row in own.get(column["app"], ())]
+                part = Matrix(order, shown, held)
                 picture = charts.adoption_map(part, tint, paint, compact=most == COMPACT)
                 widgets.draw(picture, f"map-{key}-{start}")
     with st.container(key="narrow", gap="xxsmall"):
@@ -68,14 +73,17 @@ def the_map(matrix: Matrix, paint: Palette, *, everything: bool) -> None:
 
 def ranked(departments: Rows, names: Mapping[str, str], cells: Rows) -> None:
     """Show each department's apps as one line, the furthest spread first."""
+    inside: dict[str, Rows] = {}
+    for row in cells:
+        if row["app"] in names:
+            inside.setdefault(row["department"], []).append(row)
     for place in departments:
         name = place["department"]
         widgets.department_link(name, f"**{text.md(name)}**")
         if not place["visible"]:
             st.caption(text.md(text.unseen(name, place)))
             continue
-        own = [row for row in cells if row["department"] == name and row["app"] in names]
-        own = [row for row in own if charts.label(row)]
+        own = [row for row in inside.get(name, ()) if charts.label(row)]
         own.sort(key=lambda row: -(row["share"] or 0))
         said = [f"{text.md(names[row['app']])}\u00a0{charts.label(row)}" for row in own[:6]]
         rest = f" and {len(own) - 6} more" if len(own) > 6 else ""

@@ -38,6 +38,8 @@ def safe(value: object) -> str:
     'moc.live�evil�'
     """
     text = str(value)
+    if text.isprintable():  # so nearly all are, and a table has tens of thousands
+        return text
     return "".join("�" if unicodedata.category(mark)[0] == "C" else mark for mark in text)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import decisions, findings, queries, text
@@ -291,7 +292,8 @@ def table(
     opens: Callable[[Mapping[str, Any]], Target] | None = None,
 ) -> None:
     """Show rows with a download under them; choosing a row opens what ``opens`` says."""
-    made = [{one.key: _SAID[one.kind](row[one.key]) for one in how.columns} for row in rows]
+    said = {one.key: [_SAID[one.kind](row[one.key]) for row in rows] for one in how.columns}
+    made = pd.DataFrame(said)
     shared: dict[str, Any] = {
         "hide_index": True,
         "column_config": {one.key: _config(one) for one in how.columns},
