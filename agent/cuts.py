@@ -175,7 +175,7 @@ class _Json:
     """Cells named by path (``dns.rrname``, ``answers[0].rdata``) in one JSON object a line."""
 
     def __init__(self, log_format: Format, cells: Sequence[str]) -> None:
-        self._wrapped = log_format.wrapped
+        self._wrapped, self._generic = log_format.wrapped, log_format.generic
         self._places = {name: number for number, name in enumerate(dict.fromkeys(cells), 1)}
 
     def _whole(self, parts: Layer) -> str:
@@ -185,17 +185,22 @@ class _Json:
             keys = [path.rpartition(".")[2] for path in self._wrapped]
             marks = [text(f'{key}"') for key in dict.fromkeys(keys)]
             held = " OR ".join(f"contains(line, {mark})" for mark in marks)
-            inner = ", ".join(
-                f"try(json_extract_string({start}, {text(_path(path))}))" for path in self._wrapped
-            )
-            start = f"CASE WHEN {held} THEN coalesce({inner}, {start}) ELSE {start} END"
+            inner = ", ".join(text(_path(path)) for path in self._wrapped)
+            found = f"try(json_extract_string({start}, [{inner}]))"
+            inside = f"list_filter({found}, lambda one: starts_with(ltrim(one), '{{'))[1]"
+            start = f"CASE WHEN {held} THEN coalesce({inside}, {start}) ELSE {start} END"
         return parts.column(f"try(json_extract_string({start}, [{paths}]))")
 
     def complete(self, parts: Layer) -> str:
         return f"{self._whole(parts)} IS NOT NULL"
 
     def cell(self, name: str, parts: Layer) -> str:
-        return f"{self._whole(parts)}[{self._places[name]}]"
+        found = f"{self._whole(parts)}[{self._places[name]}]"
+        if not self._generic:
+            return found
+        # What is a word in one line may be an object in another, or a list of words.
+        odd = f"starts_with({found}, '{{') OR starts_with({found}, '[\"')"
+        return f"CASE WHEN NOT ({odd}) THEN {found} END"
 
 
 def _path(name: str) -> str:

@@ -190,12 +190,14 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
         words = all(_any(pivot.tokens, sample) for pivot in shape.pivots)
         if not words or all(line.count(delimiter) < least for line in sample.split(b"\n")):
             return False
-    headed = candidate.header == "first" and not candidate.generic
-    if candidate.cut not in {"json", *PAIRED} and not headed:
+    if candidate.words:
+        # Whether a device has a name for a cell shows when it is tried.
+        return candidate.cut != "keyvalue" or b"=" in sample
+    if candidate.cut not in {"json", *PAIRED} and candidate.header != "first":
         return True
-    asked = [cell for cell, values in shape.when.items() if any(v[0] != "!" for v in values if v)]
+    asked = [one.cells for one in shape.when if any(v[0] != "!" for v in one.values if v)]
     times = [field.sources for field in shape.fields if field.name == "ts"]
-    return all(_met((cell,), sample) for cell in asked) and (
+    return all(_met(cells, sample) for cells in asked) and (
         not times or any(not cells or _met(cells, sample) for cells in times)
     )
 

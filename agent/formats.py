@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,19 +17,24 @@ from typing import Any
 
 import rtoml
 
+from agent import shipped
 from agent.errors import Problem, RulesError, nearest
 from agent.model import (
+    ASIDE,
     CLAIM_FIELDS,
     CLAIMS,
     CUTS,
     FIELDS,
+    HEADER_CELLS,
     TRANSFORMS,
     Advice,
+    Condition,
     Field,
     Format,
     Pivot,
     Sample,
     Shape,
+    folded,
 )
 
 _SHIPPED = "rules/formats"
@@ -38,6 +44,10 @@ _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
     "starts", "other", "wrapped", "empty", "generic", "record", "part", "shape", "sample", "advice",
 )  # fmt: skip
+_FAULT = "="
+"""A key that no table of TOML has: what is wrong with the file."""
+_ONES_OWN = ("title", "sample", "advice")
+"""What a format does not take from the one that it is like."""
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
 _FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
@@ -80,13 +90,23 @@ def load_all(extra: Sequence[Path] = ()) -> Mapping[str, Format]:
     """
     problems: list[Problem] = []
     formats: dict[str, Format] = {}
+    tables: dict[str, Table] = {}
     for folder in (files("rules") / "formats", *extra):
-        for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-            if entry.name.endswith(".toml"):
-                place = str(folder) if isinstance(folder, Path) and folder in extra else _SHIPPED
-                loaded = _load(entry, f"{place}/{entry.name}", problems)
-                if loaded is not None:
-                    formats[loaded.name] = loaded
+        place = str(folder) if isinstance(folder, Path) and folder in extra else _SHIPPED
+        entries = sorted(folder.iterdir(), key=lambda item: item.name)
+        found = {
+            entry.name.removesuffix(".toml"): _table(entry)
+            for entry in entries
+            if entry.name.endswith(".toml")
+        }
+        for name, table in found.items():
+            reader = _Reader(f"{place}/{name}.toml", problems)
+            # A format of one's own may be like the shipped one whose name it takes.
+            others = {key: one for key, one in found.items() if key != name and _FAULT not in one}
+            whole = reader.alike(table, {**tables, **others})
+            if not reader.found and (loaded := reader.format(name, whole)) is not None:
+                formats[name] = loaded
+        tables |= found
     if problems:
         raise RulesError(problems)
     return formats
@@ -104,14 +124,25 @@ def read_format(name: str, text: str) -> Format:
     return made
 
 
-def _load(entry: Traversable, where: str, problems: list[Problem]) -> Format | None:
+Table = dict[str, Any]
+
+
+def _table(entry: Traversable) -> Table:
+    """Return what a file holds; only what is wrong with it where it cannot be read."""
     try:
-        table = rtoml.loads(entry.read_text(encoding="utf-8"))
+        return rtoml.loads(entry.read_text(encoding="utf-8"))
     except (rtoml.TomlParsingError, UnicodeDecodeError) as error:
-        problems.append(Problem(where, f"is not TOML: {error}."))
-        return None
-    reader = _Reader(where, problems)
-    return reader.format(entry.name.removesuffix(".toml"), table)
+        return {_FAULT: f"is not TOML: {error}."}
+
+
+@cache
+def _words() -> Mapping[str, tuple[str, ...]]:
+    """Return what devices may call a cell, by word. Raises RulesError where a list is none."""
+    where, table = shipped.tables("words.toml")
+    for word, names in table.items():
+        if not isinstance(names, list) or any(name != folded(name) for name in map(str, names)):
+            raise RulesError(Problem(where, "is a list of small letters and numbers.", word))
+    return {word: tuple(names) for word, names in table.items()}
 
 
 @dataclass
@@ -124,15 +155,32 @@ class _Reader:
     claims: bool = False
     """Whether the lines tell who had an address."""
 
-    def wrong(self, key: str, message: str) -> None:
+    def wrong(self, key: str | None, message: str) -> None:
         self.found += 1
         self.problems.append(Problem(self.where, message, key))
 
-    def format(self, name: str, table: dict[str, Any]) -> Format | None:
+    def alike(self, table: Table, others: Mapping[str, Table]) -> Table:
+        """Return a format with all that it does not say itself from the one that it is like."""
+        if _FAULT in table:
+            self.wrong(None, table[_FAULT])
+        if "like" not in table:
+            return table
+        name = str(table["like"])
+        left = {key: other for key, other in others.items() if key != name}
+        if name not in others:
+            self.wrong("like", f'"{name}": no such format.{nearest(name, left)}')
+        kept = self.alike(others.get(name, {}), left)
+        return _over(
+            {key: value for key, value in kept.items() if key not in _ONES_OWN},
+            {key: value for key, value in table.items() if key != "like"},
+        )
+
+    def format(self, name: str, table: Table) -> Format | None:
         self.known(table, (*_TOP, *_SHAPE), "")
         self.claims = table.get("kind") in CLAIMS
         cut = self.one_of(table, "cut", CUTS)
         shapes = self.tables(table, "shape") or [{}]
+        generic = bool(table.get("generic", False))
         base = {key: table[key] for key in _SHAPE if key in table}
         made = Format(
             name=name,
@@ -152,7 +200,8 @@ class _Reader:
             other=tuple(self.texts(table, "other")),
             wrapped=tuple(self.texts(table, "wrapped")),
             empty=("", *_texts(table.get("empty", "-"))),
-            generic=bool(table.get("generic", False)),
+            generic=generic,
+            words=dict(_words()) if generic else {},
             record=self.pattern(table, "", "record"),
             part=self.pattern(table, "", "part"),
             shapes=tuple(
@@ -165,6 +214,9 @@ class _Reader:
         if not made.samples:
             self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
         self.cells(made)
+        if generic:
+            spoken = {cell: _words()[cell] for cell in made.cells if cell in _words()}
+            made = replace(made, words=spoken)
         return made if not self.found else None
 
     def shape(self, table: dict[str, Any], key: str) -> Shape:
@@ -180,10 +232,10 @@ class _Reader:
         elif "host" not in fields and "dest_ip" not in fields:
             self.wrong(_dot(key, "fields.host"), "is missing: an event names where it went.")
         return Shape(
-            when={
-                column: tuple(_texts(values))
-                for column, values in self.table(table, "when", key).items()
-            },
+            when=tuple(
+                Condition(tuple(either.split("|")), tuple(_texts(values)))
+                for either, values in self.table(table, "when", key).items()
+            ),
             columns=tuple(_texts(table.get("columns", ()))),
             tail=tuple(_texts(table.get("tail", ()))),
             pivots=tuple(self.pivots(self.tables(table, "pivot", key), _dot(key, "pivot"))),
@@ -193,7 +245,7 @@ class _Reader:
             fields=tuple(
                 self.field(name, spec, _dot(key, f"fields.{name}"))
                 for name, specs in fields.items()
-                if name in names
+                if name in names and specs != []
                 for spec in _alternatives(specs)
             ),
         )
@@ -265,10 +317,12 @@ class _Reader:
 
     def cells(self, made: Format) -> None:
         """Find fields and conditions that take a cell which no line of their shape has."""
-        if made.header or made.cut not in {"blanks", "delimited", "regex"}:
+        placed = made.cut in {"blanks", "delimited", "regex"} and not made.header
+        if not (placed or made.generic):
             return
         for number, shape in enumerate(made.shapes, 1):
-            names = {*shape.columns, *shape.tail, "syslog", "next", "line"}
+            names = {*shape.columns, *shape.tail, *ASIDE, *HEADER_CELLS.get(made.cut, ())}
+            names |= set(made.words)
             for pivot in shape.pivots:
                 names |= {*pivot.left, pivot.cell, *pivot.right}
             if made.cut == "regex" and not self.found:
@@ -277,7 +331,7 @@ class _Reader:
             used = [
                 (f"fields.{field.name}", cell) for field in shape.fields for cell in field.sources
             ]
-            used += [("when", cell) for cell in shape.when]
+            used += [("when", cell) for one in shape.when for cell in one.cells]
             for place, cell in dict.fromkeys(used):
                 if cell not in names:
                     self.wrong(_dot(key, place), f'"{cell}": no such cell.{nearest(cell, names)}')

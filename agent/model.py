@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -201,6 +202,9 @@ TRANSFORMS = (
     "labels",
     "before_hash",
     "before_colon",
+    "address",
+    "site",
+    "login",
     "after_slash",
     "bracketed",
     "mail",
@@ -250,12 +254,21 @@ class Pivot:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a line must have in a cell."""
+
+    cells: tuple[str, ...]
+    """Cell names; the first one that says something counts."""
+    values: tuple[str, ...]
+    """Any of these; ``*`` matches anything, and a value led by ``!`` must not be there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """One layout of a format's lines."""
 
-    when: dict[str, tuple[str, ...]]
-    """Cell name to the values that a line of this shape has there; ``*`` matches anything, and a
-    value led by ``!`` must not be there."""
+    when: tuple[Condition, ...]
+    """Which lines have this shape."""
     columns: tuple[str, ...]
     tail: tuple[str, ...]
     """Names of the last cells, in reading order."""
@@ -317,6 +330,8 @@ class Format:
     """Cell values that say nothing."""
     generic: bool
     """True for a layout of no one device: tried where no other format reads the lines."""
+    words: dict[str, tuple[str, ...]]
+    """What devices may call the cells of a generic format, by letters and numbers alone."""
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
     advice: tuple[Advice, ...] = ()
@@ -337,7 +352,8 @@ class Format:
         used = (
             cell
             for shape in self.shapes
-            for cell in (*(cell for field in shape.fields for cell in field.sources), *shape.when)
+            for either in (*(f.sources for f in shape.fields), *(c.cells for c in shape.when))
+            for cell in either
         )
         return [cell for cell in dict.fromkeys(used) if cell not in ASIDE]
 
@@ -360,3 +376,12 @@ class Format:
         """Tell whether any event of this format can have a field."""
         counted = (shape for shape in self.shapes if not shape.repeats)
         return any(field.name == field_name for shape in counted for field in shape.fields)
+
+
+def folded(name: str) -> str:
+    """Return the letters and numbers of a name, in lower case, by which a word is known.
+
+    >>> folded("Client-IP")
+    'clientip'
+    """
+    return re.sub(r"[^a-z0-9]", "", name.lower())

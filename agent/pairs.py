@@ -54,8 +54,13 @@ _UNLIKE = np.array([8 * (_WORD - max(1, size)) for size in range(_WORD + 1)], np
 """By how many bits a word is shifted, so that so many of its last bytes are left."""
 
 
-def columns(text: Text, cut: str, delimiter: str, keys: Sequence[str]) -> list[pa.Array]:
-    """Return a column of values for each key, empty where a line does not have it."""
+def columns(
+    text: Text, cut: str, delimiter: str, keys: Sequence[str], *, loose: bool = False
+) -> list[pa.Array]:
+    """Return a column of values for each key, empty where a line does not have it.
+
+    A ``loose`` value may hold delimiters without quotes around it, up to the next key.
+    """
     pairs = np.empty((5, np.count_nonzero(text.array == _EQUALS)), np.int32)
     match cut:
         case "cef":
@@ -66,7 +71,7 @@ def columns(text: Text, cut: str, delimiter: str, keys: Sequence[str]) -> list[p
             tab = _TAB if b"\t" in tabbed.data else 0
             count = _stated(tabbed.array, text.starts, text.ends, pairs, tab)
         case _:
-            count = _delimited(text.array, text.starts, text.ends, pairs, ord(delimiter))
+            count = _delimited(text.array, text.starts, text.ends, pairs, ord(delimiter), loose)
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, tuple(pairs[:, :count]), *_looked_for(names), views)
@@ -151,7 +156,9 @@ def _view(words: Words, start: int, size: int, view: Words) -> None:
 
 
 @compiled
-def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: int) -> int:
+def _delimited(
+    data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: int, loose: bool
+) -> int:
     """Find pairs between delimiters of which a value may hold some between quotes.
 
     A value is quoted from a quote behind ``=`` to the next one in its line. A quote elsewhere, as
@@ -159,7 +166,7 @@ def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: in
     """
     count = 0
     for line in range(len(starts)):
-        start, end = starts[line], ends[line]
+        start, end, own = starts[line], ends[line], count
         first = _behind_priority(data, start)
         place, begin, sign = start, start, -1
         while place <= end:
@@ -169,6 +176,8 @@ def _delimited(data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: in
                     begin = _behind_blanks(data, max(begin, first))
                     _note(pairs, count, line, begin, sign, place, _QUOTE)
                     count += 1
+                elif loose and count > own and data[pairs[_END, count - 1] - 1] != _QUOTE:
+                    pairs[_END, count - 1] = place
                 begin, sign = place + 1, -1
             elif here == _EQUALS:
                 if sign < 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,6 +22,7 @@ from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
+from agent.wording import named, spoken, told
 
 LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
@@ -43,6 +44,7 @@ def lines_table(
     clean: bytes | bytearray,
     first_line: int,
     log_format: Format | None = None,
+    columns: Sequence[str] = (),
     *,
     prefixed: bool = False,
 ) -> pa.Table:
@@ -51,8 +53,9 @@ def lines_table(
     The lines are views of the text's own bytes, not copies. For a format there may be more columns:
     ``prefix`` that a relay has set and ``body`` behind it, where ``prefixed`` tells that there may
     be such; a column for the values of each of its keys, ``k1`` and on; the cells between its
-    delimiters, ``listed VARCHAR[]``.
+    delimiters, ``listed VARCHAR[]``. ``columns`` are those of ``Reading``.
     """
+    log_format = log_format and told(log_format, columns)
     numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
     return _table(clean, numbers, log_format, prefixed=prefixed)
 
@@ -95,7 +98,8 @@ def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Arra
     if log_format.keys:
         from agent import pairs  # noqa: PLC0415
 
-        values = pairs.columns(text, log_format.cut, log_format.delimiter, log_format.keys)
+        cut, keys = log_format.cut, log_format.keys
+        values = pairs.columns(text, cut, log_format.delimiter, keys, loose=log_format.generic)
         columns |= {pair_column(number): value for number, value in enumerate(values)}
     if listed(log_format):
         from agent import quoted  # noqa: PLC0415
@@ -109,9 +113,6 @@ def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
     stated = line.strip("\r\n")
     if log_format.header != "first":
         stated = stated[len(log_format.header) :]
-    if log_format.generic:
-        # However a device spells it: a name of columns is its letters and numbers.
-        stated = re.sub(r"[^a-z0-9,;|\t]", "", stated.lower())
     if "\t" in stated.strip():
         return tuple(name.strip() for name in stated.strip().split("\t"))
     if log_format.cut == "w3c":
@@ -123,6 +124,9 @@ def sections(
     log_format: Format, clean: bytes | bytearray, columns: tuple[str, ...]
 ) -> Iterator[tuple[bytes | bytearray, tuple[str, ...]]]:
     """Split text at each line that changes the columns; yield each part with its columns."""
+    if spoken(log_format):
+        yield clean, named(log_format, clean, columns)
+        return
     if not log_format.header or log_format.header == "first":
         yield clean, columns
         return
@@ -148,6 +152,8 @@ def _headers(mark: bytes, clean: bytes | bytearray) -> Iterator[int]:
 
 def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
     """Return the columns in force at the start of a file, from its first bytes."""
+    if spoken(log_format):
+        return named(log_format, head)
     if log_format.header == "first":
         lines = head.decode("utf-8", "replace").split("\n")
         return header_columns(log_format, next((line for line in lines if line.strip()), ""))
@@ -264,6 +270,7 @@ class _Query:
     """The SQL of one format for one file, layer by layer."""
 
     def __init__(self, log_format: Format, reading: Reading) -> None:
+        log_format = told(log_format, reading.columns)
         self._format = log_format
         self._reading = reading
         self._shapes = log_format.shapes
@@ -367,10 +374,10 @@ class _Query:
     def _applies(self, number: int) -> str:
         """Return the condition under which a line has a shape."""
         conditions = [self._complete(number)]
-        for cell, values in self._shapes[number - 1].when.items():
-            lettered = any(letter.isalpha() for value in values for letter in value)
-            column = self._cell(number, cell, lowered=lettered)
-            conditions.append(f"({self._any_of(column, values)})")
+        for one in self._shapes[number - 1].when:
+            lettered = any(letter.isalpha() for value in one.values for letter in value)
+            column = self._either(number, one.cells, lowered=lettered)
+            conditions.append(f"({self._any_of(column, one.values)})")
         return f"({' AND '.join(conditions)})"
 
     def _complete(self, number: int) -> str:
@@ -379,15 +386,29 @@ class _Query:
 
     def _cell(self, number: int, name: str, *, lowered: bool = False) -> str:
         """Return the column that holds one cell of a shape."""
-        if name == SYSLOG_CELL:
-            found = self._relayed(self._prefix) if self._prefixed else "NULL"
-        elif name in {NEXT_CELL, LINE_CELL}:
-            found = name
-        else:
-            found = self._cuts[number - 1].cell(name, self.parts)
+        found = self._found(number, name)
         if found == "NULL":
             return found
         return self.cells.column(f"lower({found})" if lowered else found)
+
+    def _found(self, number: int, name: str) -> str:
+        """Return the expression of one cell of a shape."""
+        if name == SYSLOG_CELL:
+            return self._relayed(self._prefix) if self._prefixed else "NULL"
+        if name in {NEXT_CELL, LINE_CELL}:
+            return name
+        return self._cuts[number - 1].cell(name, self.parts)
+
+    def _either(self, number: int, cells: Sequence[str], *, lowered: bool) -> str:
+        """Return the column that holds the first of some cells that says something.
+
+        Of a generic format it is empty where none does: what must not be there is not.
+        """
+        if len(cells) == 1 and not self._format.generic:
+            return self._cell(number, cells[0], lowered=lowered)
+        found = [one for one in (self._found(number, cell) for cell in cells) if one != "NULL"]
+        first = f"coalesce({', '.join([*map(self._told, found), text('')])})"
+        return self.cells.column(f"lower({first})" if lowered else first)
 
     def _relayed(self, column: str) -> str:
         """Return the time in the prefix, which is a column or starts the line that is one."""
@@ -460,8 +481,8 @@ def _marks(log_format: Format) -> Iterator[str]:
     """Yield the texts that lines hold of shapes which take the line behind."""
     for shape in log_format.shapes:
         if any(NEXT_CELL in field.sources for field in shape.fields):
-            for values in shape.when.values():
-                yield from (value for value in values if not set(value) & set("*!"))
+            for one in shape.when:
+                yield from (value for value in one.values if not set(value) & set("*!"))
 
 
 _NO_NAME = re.compile(r"[^\w.:*-]")

@@ -71,13 +71,14 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
         alike.setdefault((sample.header, prefixed), []).append(number)
     found: dict[int, Sampled] = {}
     for (header, prefixed), numbers in alike.items():
-        columns = parse.first_columns(log_format, f"{header}\n".encode()) if header else ()
-        reading = parse.Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
         told = (f"{log_format.samples[number].line}\n".encode() for number in numbers)
-        lines = b"".join(
+        lines: bytes | bytearray = b"".join(
             parse.records(log_format, line).partition(b"\n")[0] + b"\n" for line in told
         )
-        table = parse.lines_table(lines, 2, log_format, prefixed=prefixed)
+        columns = parse.first_columns(log_format, f"{header}\n".encode()) if header else ()
+        ((lines, columns),) = parse.sections(log_format, lines, columns)
+        reading = parse.Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
+        table = parse.lines_table(lines, 2, log_format, columns, prefixed=prefixed)
         con.register("samples", table)
         sql = parse.events_sql(log_format, reading, "samples")
         for row in con.execute(f"{sql} ORDER BY line_no").fetchall():

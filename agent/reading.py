@@ -247,6 +247,6 @@ def stretches(
 ) -> Iterator[tuple[pa.Table, parse.Reading]]:
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):
-        table = parse.lines_table(part, first_line, log_format, prefixed=reading.prefixed)
+        table = parse.lines_table(part, first_line, log_format, columns, prefixed=reading.prefixed)
         yield table, replace(reading, columns=columns)
         first_line += len(table)

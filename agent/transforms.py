@@ -24,7 +24,7 @@ class Reading:
     prefixed: bool = False
     """True where a relay's syslog prefix stands before each line."""
     columns: tuple[str, ...] = ()
-    """Names that a header line gave; empty for a format without one."""
+    """Names that a header line gave, or that lines of a generic format have; else empty."""
     ahead: int = 0
     """Seconds that the clock of its source is ahead."""
 
@@ -229,6 +229,27 @@ def _before_colon(value: str, _: Field, __: Reading) -> str:
     )
 
 
+def _address(value: str, _: Field, __: Reading) -> str:
+    """Take an address without its port, or a word behind; null for a name and anything else."""
+    four = f"regexp_extract({value}, '^(\\d{{1,3}}([.]\\d{{1,3}}){{3}})([:#/]\\d+)?( |$)', 1)"
+    group = "[0-9A-Fa-f]{1,4}"
+    six = f"({group}(:{group}){{7}}|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*)"
+    bare = f"regexp_extract({value}, '^\\[?{six}(%\\w+)?(\\](:\\d+)?)?( |$)', 1)"
+    return f"coalesce(nullif({four}, ''), nullif({bare}, ''))"
+
+
+def _site(value: str, field: Field, reading: Reading) -> str:
+    """Return the authority of a URL; null for a bare name, which is a machine of one's own."""
+    authority = _url(value, field, reading)
+    return f"CASE WHEN regexp_matches({authority}, '[.:]') THEN {authority} END"
+
+
+def _login(value: str, field: Field, reading: Reading) -> str:
+    """Return a name, decoded; null for an address, which some devices set for nobody."""
+    named = f"{_address(value, field, reading)} IS NULL"
+    return f"CASE WHEN {named} THEN {_percent(value, field, reading)} END"
+
+
 def _after_slash(value: str, _: Field, __: Reading) -> str:
     """Take an address from behind ``HIER_DIRECT/``; a name there is none."""
     part = f"split_part({value}, '/', 2)"
@@ -333,6 +354,9 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "labels": _labels,
     "before_hash": _before_hash,
     "before_colon": _before_colon,
+    "address": _address,
+    "site": _site,
+    "login": _login,
     "after_slash": _after_slash,
     "bracketed": _bracketed,
     "mail": _mail,

@@ -46,7 +46,7 @@ GROUND = ("agent.shipped", "agent.errors", "agent.model", "agent.sql", "agent.__
 """What every room stands on; each may use those after it, and nothing else of ours."""
 CELLARS = {
     "agent.parse": (
-        "transforms cuts pairs quoted compiled spans",
+        "wording transforms cuts pairs quoted compiled spans",
         "each way to cut a line, and to read a cell, is SQL or a look at all bytes of its own",
     ),
     "agent.files": (

@@ -29,7 +29,9 @@ def attempt() -> Iterator[detect.Try]:
             ):
                 prefixed = parse.looks_prefixed(text)
                 reading = parse.Reading("UTC", date(2026, 1, 31), prefixed, columns)
-                con.register("head", parse.lines_table(part, 1, candidate, prefixed=prefixed))
+                con.register(
+                    "head", parse.lines_table(part, 1, candidate, columns, prefixed=prefixed)
+                )
                 row = con.execute(
                     "SELECT count(*) FILTER (outcome IS NULL), "
                     "count(*) FILTER (outcome IS NULL AND host IS NOT NULL), "
@@ -172,6 +174,13 @@ def test_a_generic_layout_is_tried_after_all_others(attempt: detect.Try) -> None
             b"CEF:0|New|Thing|1|1|x|1|rt=1767258000000 src=192.0.2.1 dhost=a.example.com\n",
             "generic_cef",
         ),
+        (b"ts=1767258000 Src-Ip=192.0.2.1 dst_host=a.example.com act=ok\n", "generic_kv"),
+        (b"ts=1767258000, clientIP=192.0.2.1, QName=a.example.com\n", "generic_kv_comma"),
+        (b"time=1767258000\tsource_ip=192.0.2.1\tsni=a.example.com\n", "generic_kv_tab"),
+        (
+            b'{"_source":{"ts":1767258000,"Client-IP":"192.0.2.1","dns":{"qname":"a.example.com"}}}\n',
+            "generic_json",
+        ),
         (b"LEEF:1.0|New|Thing|1|1|src=192.0.2.1\turl=https://a.example.com/\n", "generic_leef"),
     ],
 )
@@ -189,3 +198,61 @@ def test_a_machines_own_name_is_no_destination(attempt: detect.Try) -> None:
     """Programs' logs name the machine that they run on."""
     text = b'{"time":"2026-01-01T09:00:00Z","host":"web1","hostname":"a.example.com","msg":"up"}\n'
     assert detect.detect(text * 9, KNOWN, attempt).format is None
+
+
+LOUD = [
+    (
+        "Jan  1 09:00:15 web1 kernel: [12.3] [UFW BLOCK] IN=eth0 OUT= MAC=00:00:5e:00:53:"
+        "02 SRC=198.51.100.9 DST=192.0.2.80 LEN=40 PROTO=TCP SPT=40000 DPT=22"
+    ),
+    (
+        "type=USER_LOGIN msg=audit(1767258016.123:99): pid=1 uid=0 auid=1000 ses=1 msg='o"
+        'p=login acct="asmith" exe="/usr/sbin/sshd" hostname=pc7.example.net addr=192.0.2'
+        ".23 terminal=ssh res=success'"
+    ),
+    (
+        "Jan  1 09:00:17 mx1 postfix/smtp[9]: 4A1: to=<a@example.com>, relay=mx.example.c"
+        "om[192.0.2.25]:25, delay=1, dsn=2.0.0, status=sent (250 ok)"
+    ),
+    (
+        "Jan  1 09:00:18 web1 postfix/smtpd[9]: NOQUEUE: reject: RCPT from unknown[192.0."
+        "2.26]: 554; from=<a@example.com> to=<b@example.org> proto=ESMTP helo=<mx.example"
+        ".net>"
+    ),
+    (
+        'I0101 09:00:19.123456       1 proxier.go:1] "Syncing" service="default/web" clie'
+        'ntIP="192.0.2.27" endpoint="10.0.0.1:80"'
+    ),
+    (
+        "Jan  1 09:00:20 web1 sshd[9]: pam_unix(sshd:auth): authentication failure; logna"
+        "me= uid=0 euid=0 tty=ssh ruser= rhost=pc7.example.net user=asmith"
+    ),
+    (
+        'Jan  1 09:00:21 app1 router[1]: at=info method=GET path="/" host=shop.example.co'
+        'm request_id=1 fwd="192.0.2.28" status=200 bytes=13'
+    ),
+    (
+        'time="2026-01-01T09:00:22Z" level=info msg="fetched" url="https://app.example.co'
+        'm/a" status=200'
+    ),
+    'Jan  1 09:00:23 web1 app[1]: src=192.0.2.29 host=web1.example.net msg="accepted"',
+    "Jan  1 09:00:24 web1 app[1]: src=192.0.2.30 rhost=pc7.example.net user=asmith",
+    (
+        '{"timestamp":"2026-01-01T09:00:25Z","source":"udp:514","host":"web1.example.net"'
+        ',"msg":"up"}'
+    ),
+    (
+        '{"timestamp":"2026-01-01T09:00:26Z","source":"/var/log/app.2026.01.01.log","host'
+        '":"web1.example.net"}'
+    ),
+    (
+        '{"time":"2026-01-01T09:00:27Z","user":"root","hostname":"web1.example.net","msg"'
+        ':"logged in"}'
+    ),
+]
+
+
+@pytest.mark.parametrize("line", LOUD)
+def test_a_loud_daemon_is_no_device_that_nobody_knows(attempt: detect.Try, line: str) -> None:
+    """Pairs and objects that name a host, but nobody who went there, are left unread."""
+    assert detect.detect(f"{line}\n".encode() * 9, KNOWN, attempt).format is None

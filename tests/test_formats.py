@@ -42,7 +42,7 @@ def outcomes(con: duckdb.DuckDBPyConnection, log_format: Format, text: bytes) ->
     prefixed, line = parse.looks_prefixed(text), 1
     for part, named in parse.sections(log_format, text, columns):
         reading = parse.Reading("UTC", date(2026, 1, 31), prefixed, named)
-        con.register("part", parse.lines_table(part, line, log_format, prefixed=prefixed))
+        con.register("part", parse.lines_table(part, line, log_format, named, prefixed=prefixed))
         sql = f"{parse.events_sql(log_format, reading, 'part')} ORDER BY line_no"
         for number, outcome, *values in con.execute(sql).fetchall():
             event = dict(zip(FIELDS, values, strict=True))

@@ -142,3 +142,37 @@ def test_a_flood_of_names_folds(tmp_path: Path, run: Run) -> None:
         found = con.execute("SELECT host, sum(requests) FROM hosts_unknown GROUP BY ALL").fetchall()
     assert sum(requests for _, requests in found) == 5000
     assert len(found) == 1
+
+
+KEYS = [
+    'client"ip',
+    "client'ip",
+    "client\\ip",
+    "client\x00ip",
+    "client*ip",
+    "client\u202eip",
+    "client;ip",
+    "cl[0]ientip",
+    "$.clientip",
+    "'||(SELECT 1)||'clientip",
+    "clientip" + "_" * 70,
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_name_of_a_cell_is_not_run(tmp_path: Path, run: Run, key: str) -> None:
+    """A generic format looks for cells under the names that a log gives them."""
+    tame = {"ts": 1767258000, "src": "192.0.2.1", "qname": "app.example.com"}
+    odd = {"ts": 1767258001, key: "192.0.2.2", "src": "192.0.2.3", "qname": "b.example.com"}
+    log = tmp_path / "a.json"
+    log.write_text("".join(f"{json.dumps(one)}\n" for one in (tame, odd)), encoding="utf-8")
+    rows = [json.loads(row) for row in run("parse", log).stdout.splitlines()]
+    assert [(row["client"], row["host"]) for row in rows] in (
+        [("192.0.2.1", "app.example.com"), ("192.0.2.3", "b.example.com")],
+        [("192.0.2.1", "app.example.com"), ("192.0.2.2", "b.example.com")],
+    )
+    header = f"ts,{key},src,qname".replace("\x00", "").encode("utf-8", "replace").decode()
+    log = tmp_path / "a.csv"
+    log.write_text(f"{header}\n1767258000,192.0.2.2,192.0.2.3,b.example.com\n", encoding="utf-8")
+    rows = [json.loads(row) for row in run("parse", log).stdout.splitlines()]
+    assert [row["host"] for row in rows] == ["b.example.com"]

@@ -138,6 +138,15 @@ def test_a_value_of_a_browser_does_not_speak_for_another_key() -> None:
     assert found([line], "keyvalue")[0]["shost"] == "app.example.com"
 
 
+def test_a_loose_value_goes_on_until_the_next_key() -> None:
+    """Not every device sets quotes around a value of several words; what is quoted ends there."""
+    lines = ["src=1 Anna  Smith a=2", 'src="Anna Smith" said a="b" shost', "said src= so a=", "so"]
+    text = Text("".join(f"{line}\n" for line in lines).encode())
+    columns = pairs.columns(text, "keyvalue", " ", ["src", "a"], loose=True)
+    assert columns[0].to_pylist() == ["1 Anna  Smith", "Anna Smith", "so", ""]
+    assert columns[1].to_pylist() == ["2", "b", "", ""]
+
+
 def test_lines_of_a_column_are_read_as_those_of_a_text() -> None:
     """Lines that another format rejected come out of the database, some of them empty."""
     lines = ["src=1 a=2", "", "a=ä src=", 'a="b c" shost=x']

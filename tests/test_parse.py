@@ -240,7 +240,7 @@ def test_a_transform_takes_what_a_cell_says(
     }
     fields = [Field(name, (cell,), False, transform) for name, (cell, transform) in ways.items()]
     fields += [Field("user_agent", (cell,), False, "text") for cell in ("agent", "other")]
-    shape = replace(KNOWN["fortigate"].shapes[0], when={}, fields=tuple(fields))
+    shape = replace(KNOWN["fortigate"].shapes[0], when=(), fields=tuple(fields))
     pairs = replace(KNOWN["fortigate"], starts=(), shapes=(shape,))
     row = read(pairs, f"t=1767258000 to=203.0.113.7 {written}")[0]
     assert row["outcome"] is None
