@@ -9,7 +9,7 @@ spoils its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agent.model import HEADER_CELLS, Format, Pivot, Shape
@@ -52,8 +52,13 @@ def cut_of(
     shape: Shape,
     columns: Sequence[str],
     cells: Sequence[str],
+    *,
+    stripped: bool = False,
 ) -> Cut:
-    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use."""
+    """Return the cut of one shape; ``cells`` are the names that all shapes of the format use.
+
+    ``stripped`` tells that a relay's prefix was taken off and stands in column ``prefix``.
+    """
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
             return _Listed(log_format, shape, columns)
@@ -61,6 +66,8 @@ def cut_of(
             return _Json(log_format, cells)
         case "regex":
             return _Matched(shape, cells)
+        case "found":
+            return _Found(log_format.find, stripped=stripped)
         case "keyvalue":
             return _Keyed(log_format.keys)
         case _:
@@ -278,3 +285,23 @@ class _Matched:
 
     def cell(self, name: str, parts: Layer) -> str:
         return f"{self._whole(parts)}.{name}" if name in self._names else "NULL"
+
+
+class _Found:
+    """Cells that are looked for each by itself, wherever in the line they stand.
+
+    What looks like a relay's prefix may be the device's own words: it is searched last.
+    """
+
+    def __init__(self, patterns: Mapping[str, str], *, stripped: bool) -> None:
+        self._patterns, self._stripped = patterns, stripped
+
+    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+        return "true"
+
+    def cell(self, name: str, parts: Layer) -> str:
+        pattern = text(self._patterns[name])
+        found = f"regexp_extract(line, {pattern}, 1)"
+        if self._stripped:
+            found = f"coalesce(nullif({found}, ''), regexp_extract(prefix, {pattern}, 1))"
+        return parts.column(found)

@@ -18,6 +18,9 @@ LINES = 200
 """First lines of a file that are looked at."""
 ENOUGH = 0.5
 """Share of lines that a format must accept; relays mix devices, so not all need to."""
+TELLING = 0.2
+"""Share of lines that must name a host to a generic format, where no device's own reads any: what
+else a device writes about, only that would know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,12 @@ def others(rejected: bytes, formats: Mapping[str, Format], attempt: Try) -> tupl
 def _fitting(tallies: Mapping[str, Tally], formats: Mapping[str, Format]) -> dict[str, Tally]:
     """Return the formats that read enough lines, alone or with others of their vendor."""
     useful = {name: tally for name, tally in tallies.items() if tally.events}
-    alone = {name: tally for name, tally in useful.items() if tally.fit[0] >= ENOUGH}
+    strange = not any(tally.named for name, tally in useful.items() if not formats[name].generic)
+    alone = {
+        name: tally
+        for name, tally in useful.items()
+        if tally.fit[0] >= ENOUGH or (strange and formats[name].generic and tally.fit[2] >= TELLING)
+    }
     if alone:
         return alone
     mixed = frozenset[int]().union(*(tally.lines for tally in useful.values()))

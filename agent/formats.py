@@ -42,7 +42,8 @@ _KINDS = ("dns", "proxy", "firewall", "mixed", *CLAIMS)
 _EVIDENCE = ("observed", "documented")
 _TOP = (
     "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "quoted", "header", "prefix",
-    "starts", "other", "wrapped", "empty", "generic", "record", "part", "shape", "sample", "advice",
+    "starts", "other", "wrapped", "empty", "generic", "find", "record", "part", "shape", "sample",
+    "advice",
 )  # fmt: skip
 _FAULT = "="
 """A key that no table of TOML has: what is wrong with the file."""
@@ -201,7 +202,11 @@ class _Reader:
             wrapped=tuple(self.texts(table, "wrapped")),
             empty=("", *_texts(table.get("empty", "-"))),
             generic=generic,
-            words=dict(_words()) if generic else {},
+            words=dict(_words()) if generic and cut not in {"regex", "found"} else {},
+            find={
+                name: self.pattern(self.table(table, "find", ""), "find", name)
+                for name in self.table(table, "find", "")
+            },
             record=self.pattern(table, "", "record"),
             part=self.pattern(table, "", "part"),
             shapes=tuple(
@@ -214,7 +219,7 @@ class _Reader:
         if not made.samples:
             self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
         self.cells(made)
-        if generic:
+        if made.words:
             spoken = {cell: _words()[cell] for cell in made.cells if cell in _words()}
             made = replace(made, words=spoken)
         return made if not self.found else None
@@ -317,12 +322,12 @@ class _Reader:
 
     def cells(self, made: Format) -> None:
         """Find fields and conditions that take a cell which no line of their shape has."""
-        placed = made.cut in {"blanks", "delimited", "regex"} and not made.header
+        placed = made.cut in {"blanks", "delimited", "regex", "found"} and not made.header
         if not (placed or made.generic):
             return
         for number, shape in enumerate(made.shapes, 1):
             names = {*shape.columns, *shape.tail, *ASIDE, *HEADER_CELLS.get(made.cut, ())}
-            names |= set(made.words)
+            names |= {*made.words, *made.find}
             for pivot in shape.pivots:
                 names |= {*pivot.left, pivot.cell, *pivot.right}
             if made.cut == "regex" and not self.found:

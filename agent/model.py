@@ -143,7 +143,7 @@ class Match:
         return None if self.signal is None else self.signal.evidence
 
 
-CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "leef", "regex")
+CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "leef", "regex", "found")
 """The ways a line is cut into cells, cheapest first."""
 
 PAIRED = ("keyvalue", "cef", "leef")
@@ -332,6 +332,8 @@ class Format:
     """True for a layout of no one device: tried where no other format reads the lines."""
     words: dict[str, tuple[str, ...]]
     """What devices may call the cells of a generic format, by letters and numbers alone."""
+    find: dict[str, str]
+    """For ``found``: cell name to the pattern whose group is the cell."""
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
     advice: tuple[Advice, ...] = ()

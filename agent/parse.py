@@ -282,7 +282,13 @@ class _Query:
         self._marks = dict.fromkeys(_marks(log_format))
         used = log_format.cells
         self._cuts = [
-            cut_of(log_format, shape, reading.columns or shape.columns, used)
+            cut_of(
+                log_format,
+                shape,
+                reading.columns or shape.columns,
+                used,
+                stripped=self._stripped,
+            )
             for shape in self._shapes
         ]
 
@@ -320,8 +326,11 @@ class _Query:
         which = " ".join(
             f"WHEN {self._applies(number)} THEN {number}" for number in self._numbers()
         )
+        # Any text can be searched: a line that names nobody is not thereby of another kind.
         selective = [
-            self._complete(number) for number in self._numbers() if self._shapes[number - 1].when
+            self._complete(number)
+            for number in self._numbers()
+            if self._shapes[number - 1].when and self._format.cut != "found"
         ]
         other = like_any("line", self._format.other)
         spoken = " OR ".join([*dict.fromkeys(selective), other])

@@ -185,7 +185,8 @@ def _epoch(value: str, _: Field, __: Reading) -> str:
         f"WHEN {number} < 1e17 THEN 1e0 ELSE 1e-3 END"
     )
     stamp = f"make_timestamp(CAST(round({number} * {scale}) AS BIGINT))"
-    return f"CASE WHEN {number} BETWEEN 0 AND 4e18 THEN {stamp} END"
+    # What is less was written before there were logs: the seconds of a day, or a count.
+    return f"CASE WHEN {number} BETWEEN 1e8 AND 4e18 THEN {stamp} END"
 
 
 def _no_day(_: str, __: Field, reading: Reading) -> str:

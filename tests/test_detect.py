@@ -181,6 +181,8 @@ def test_a_generic_layout_is_tried_after_all_others(attempt: detect.Try) -> None
             b'{"_source":{"ts":1767258000,"Client-IP":"192.0.2.1","dns":{"qname":"a.example.com"}}}\n',
             "generic_json",
         ),
+        (b"1767258000 192.0.2.1 GET http://a.example.com/ new thing\n", "generic_request"),
+        (b"2026-01-01 09:00:00 from 192.0.2.1: new thing a.example.com. A\n", "generic_question"),
         (b"LEEF:1.0|New|Thing|1|1|src=192.0.2.1\turl=https://a.example.com/\n", "generic_leef"),
     ],
 )
@@ -201,6 +203,12 @@ def test_a_machines_own_name_is_no_destination(attempt: detect.Try) -> None:
 
 
 LOUD = [
+    '192.0.2.31 - - [01/Jan/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "http://app.example.com/"',
+    '2026-01-01 09:00:28 web1 nginx: 192.0.2.32 "POST /x HTTP/1.1" upstream: "http://127.0.0.1/x"',
+    "Jan  1 09:00:29 web1 sshd[1]: Accepted publickey for asmith from 192.0.2.33 port 22 ssh2",
+    "Jan  1 09:00:30 app1 client[1]: HTTP Request: GET https://app.example.com/a 200 OK",
+    "Jan  1 09:00:31 mx1 spamd[1]: 192.0.2.34 sent a mail to A example.com address",
+    "2026-01-01 09:00:32 db1 postgres: connection from 192.0.2.35, version 16.1 A",
     (
         "Jan  1 09:00:15 web1 kernel: [12.3] [UFW BLOCK] IN=eth0 OUT= MAC=00:00:5e:00:53:"
         "02 SRC=198.51.100.9 DST=192.0.2.80 LEN=40 PROTO=TCP SPT=40000 DPT=22"
