@@ -66,8 +66,8 @@ def ask(store: Store, name: str) -> object:
         "department": places[0]["department"] if places else "nowhere",
     }
     question: Callable[..., object] = getattr(queries, name)
-    wanted = inspect.signature(inspect.unwrap(question)).parameters
-    return question(*(values[parameter] for parameter in wanted))
+    wanted = inspect.signature(inspect.unwrap(question)).parameters.values()
+    return question(*(values[one.name] for one in wanted if one.default is one.empty))
 
 
 def run(store: Path, view: str = "", **query: str) -> AppTest:
