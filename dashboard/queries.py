@@ -160,15 +160,17 @@ def adoption(store: Store, week: date, apps: tuple[str, ...] | None = None) -> R
 
 
 def leading(store: Store, week: date, apps: Sequence[str]) -> Rows:
-    """Return for each department how many of these apps have something to tell, and its first six.
+    """Return for each department how many of these apps have something to tell, and the first six.
 
-    Not cached: to look up the names of thousands of apps takes longer than to ask.
+    Not cached: to look up an answer by thousands of names takes longer than to ask.
     """
     return rows(
         store,
         """SELECT department, count(*) AS apps,
              max_by(struct_pack(app, stage, share, active_people),
-               (coalesce(share, 0), app), 6) AS first
+               (coalesce(share, 0),
+                coalesce(array_position(['trial', 'workgroup', 'division'], stage), 0), app),
+               6) AS first
            FROM f.adoption_weekly
            WHERE week = $week AND department <> '(unknown)'
              AND app IN (SELECT unnest($apps::VARCHAR[]))
