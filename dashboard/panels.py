@@ -105,9 +105,12 @@ def change_list(store: Store, week: date, newest: date) -> None:
     for row in rows[:CHANGES]:
         _change(row)
     if len(rows) > CHANGES:
-        with st.expander(f"{rows[0]['changes'] - CHANGES} more changes"):
+
+        def rest() -> None:
             for row in rows[CHANGES:]:
                 _change(row)
+
+        widgets.fold(f"{rows[0]['changes'] - CHANGES} more changes", "changes", rest)
 
 
 def _change(row: Mapping[str, Any]) -> None:
@@ -255,21 +258,24 @@ DEPARTMENT = Table("department", "Apps of the department by stage.", most=40, co
 
 def map_twin(store: Store, week: date, columns: Rows) -> None:
     """Show the map's numbers as a table; choosing a row opens the app at the department."""
-    twin = st.expander("The same as a table", key="table", bind="query-params")
-    if not twin.open:  # thousands of rows, which each filter would build anew
-        return
-    with twin:
+
+    def twin() -> None:
         apps = {row["app"] for row in columns}
         rows = [row for row in queries.adoption(store, week) if row["app"] in apps]
         widgets.table(rows, MAP, opens=lambda row: (row["app"], row["department"]))
 
+    widgets.fold("The same as a table", "table", twin)
+
 
 def divisions(rows: Rows) -> None:
     """Show what departments below one unit do together, where the directory tells of units."""
+
+    def together() -> None:
+        st.caption("A division is the sum of its departments of which these logs tell enough.")
+        widgets.table(rows, DIVISIONS, opens=lambda row: (row["app"], None))
+
     if rows:
-        with st.expander("The same by division"):
-            st.caption("A division is the sum of its departments of which these logs tell enough.")
-            widgets.table(rows, DIVISIONS, opens=lambda row: (row["app"], None))
+        widgets.fold("The same by division", "divisions", together)
 
 
 def hosts(store: Store, app: str) -> None:

@@ -231,6 +231,17 @@ def draw(picture: Picture, key: str) -> None:
                 go(picture.targets[group["series_id"]][place])
 
 
+def fold(title: str, key: str, fill: Callable[[], None]) -> None:
+    """Show a title that opens what ``fill`` shows; the address tells by ``key`` that it is open.
+
+    While it is closed nothing in it is built: it may be thousands of rows, at each filter anew.
+    """
+    box = st.expander(title, key=key, bind="query-params")
+    if box.open:
+        with box:
+            fill()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table: its key in the rows, its heading and how its values are said."""

@@ -16,7 +16,7 @@ from dashboard import charts, findings, queries
 from tests.browser import chromium, rest, served
 from tests.conftest import Require
 
-PATHS = ("/", "/app", "/department", "/unknown-hosts", "/data-health")
+PATHS = ("/", "/?table=true&changes=true", "/app", "/department", "/unknown-hosts", "/data-health")
 MAP = ".st-key-wide [data-testid=stEChartsChart]"
 HOSTILE = {
     "![x](http://evil.example/x.png)": "Works",

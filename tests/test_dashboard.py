@@ -175,6 +175,17 @@ def test_the_table_is_built_when_it_is_opened(demo_store: Path, filled: Store) -
     assert set(test.dataframe[0].value["name"]) == names
 
 
+def test_more_changes_are_told_when_they_are_opened(demo_store: Path, filled: Store) -> None:
+    """The first ones stand open, the title counts the others, and opened it tells them."""
+    changes = queries.changes(filled, queries.weeks(filled)[0])
+    more = len(changes) - panels.CHANGES
+    assert 0 < more < panels.MORE_CHANGES
+    closed, test = run(demo_store), run(demo_store, changes="true")
+    assert not test.exception
+    assert f"{more} more changes" in [one.label for one in test.expander]
+    assert len(test.get("page_link")) - len(closed.get("page_link")) == more
+
+
 def test_lists_for_small_screens_lead_with_the_furthest_spread(filled: Store) -> None:
     """What is counted and put first is what has a label on the map, by share and stage."""
     stages = ("trial", "workgroup", "division")
@@ -444,7 +455,7 @@ def test_a_division_is_the_sum_of_its_departments(demo_store: Path, tmp_path: Pa
             " AND week = (SELECT max(week) FROM coverage_weekly)"
             " GROUP BY name ORDER BY people DESC, name LIMIT 1"
         ).fetchall()
-    page = run(folder)
+    page = run(folder, divisions="true")
     assert not page.exception
     shown = next(table.value for table in page.dataframe if "division" in table.value)
     first = shown[["division", "name", "regular_people", "departments"]].values.tolist()[0]
