@@ -90,17 +90,21 @@ def size_of(store: Path) -> str:
 
 
 def timings(address: str, browser: Browser) -> dict[str, float]:
-    """Measure in seconds: a first reader, a second reader, a filter chosen several times."""
+    """Measure in seconds: two readers, and a filter chosen with the table closed and open."""
     _, first = open_map(browser, address)
     page, second = open_map(browser, address)
     paint = page.evaluate(_FIRST_PAINT) / 1000
     chosen = [choose(page, choice) for choice in CHOICES]
+    page, _ = open_map(browser, f"{address}/?table=true")
+    beside = [choose(page, choice) for choice in CHOICES]
     return {
         "map at rest, first reader after the start": first,
         "first paint, second reader (empty browser cache)": paint,
         "map at rest, second reader (empty browser cache)": second,
         f"filter {FILTER!r}, median of {len(chosen)}": median(chosen),
         f"filter {FILTER!r}, slowest": max(chosen),
+        f"filter {FILTER!r}, table open, median of {len(beside)}": median(beside),
+        f"filter {FILTER!r}, table open, slowest": max(beside),
     }
 
 

@@ -21,6 +21,7 @@ COLUMNS = 18
 COMPACT = 9
 """The same at 1024 pixels."""
 CHANGES = 8
+MORE_CHANGES = 60
 MULTIPLES = 12
 SYMBOLS = {"new": "●", "stage_up": "▲", "company_wide": "▲", "abandoned": "×", "stage_down": "▼"}
 
@@ -44,55 +45,55 @@ def strip(said: Mapping[str, Any]) -> None:
             st.metric(title, count, note, delta_color="off", delta_arrow="off", border=True)
 
 
-def the_map(matrix: Matrix, paint: Palette, *, everything: bool) -> None:
-    """Show the map, most adopting departments first, and the same as lists on small screens."""
-    columns, cells = matrix.columns, matrix.cells
-    rooted: dict[str, int] = {}
-    for row in cells:
-        if row["stage"] in text.STAGES[1:]:
-            rooted[row["department"]] = rooted.get(row["department"], 0) + 1
-    order = sorted(
-        matrix.departments,
-        key=lambda row: (not row["visible"], -rooted.get(row["department"], 0), row["department"]),
+def the_map(store: Store, week: date, columns: Rows, paint: Palette, *, everything: bool) -> None:
+    """Show the map, most adopting departments first, and the same as lists on small screens.
+
+    ``columns`` are the apps in their order; without ``everything`` only the first are drawn.
+    """
+    departments = sorted(
+        queries.coverage(store, week),
+        key=lambda row: (not row["visible"], -row["rooted"], row["department"]),
     )
     tint = charts.tints(columns, paint)
+    drawn = columns if everything else columns[:COLUMNS]
     own: dict[str, Rows] = {}
-    for row in cells:
+    for row in queries.adoption(store, week, tuple(row["app"] for row in drawn)):
         own.setdefault(row["app"], []).append(row)
     for key, most in (("wide", COLUMNS), ("middle", COMPACT)):
         with st.container(key=key):
             for start in range(0, len(columns) if everything else 1, most):
                 shown = columns[start : start + most]
                 held = [row for column in shown for row in own.get(column["app"], ())]
-                part = Matrix(order, shown, held)
+                part = Matrix(departments, shown, held)
                 picture = charts.adoption_map(part, tint, paint, compact=most == COMPACT)
                 widgets.draw(picture, f"map-{key}-{start}")
     with st.container(key="narrow", gap="xxsmall"):
-        ranked(order, {row["app"]: row["name"] for row in columns}, cells)
+        names = {row["app"]: row["name"] for row in columns}
+        ranked(departments, names, queries.leading(store, week, list(names)))
 
 
-def ranked(departments: Rows, names: Mapping[str, str], cells: Rows) -> None:
+def ranked(departments: Rows, names: Mapping[str, str], leading: Rows) -> None:
     """Show each department's apps as one line, the furthest spread first."""
-    inside: dict[str, Rows] = {}
-    for row in cells:
-        if row["app"] in names:
-            inside.setdefault(row["department"], []).append(row)
+    inside = {row["department"]: row for row in leading}
     for place in departments:
         name = place["department"]
         widgets.department_link(name, f"**{text.md(name)}**")
         if not place["visible"]:
             st.caption(text.md(text.unseen(name, place)))
             continue
-        own = [row for row in inside.get(name, ()) if charts.label(row)]
-        own.sort(key=lambda row: -(row["share"] or 0))
-        said = [f"{text.md(names[row['app']])}\u00a0{charts.label(row)}" for row in own[:6]]
-        rest = f" and {len(own) - 6} more" if len(own) > 6 else ""
-        st.caption(f"{', '.join(said)}{rest}" if said else "No app in regular use.")
+        if name not in inside:
+            st.caption("No app in regular use.")
+            continue
+        own = inside[name]
+        said = [f"{text.md(names[row['app']])}\u00a0{charts.label(row)}" for row in own["first"]]
+        more = own["apps"] - len(said)
+        st.caption(", ".join(said) + (f" and {more} more" if more else ""))
 
 
-def change_list(rows: Rows, week: date, newest: date) -> None:
+def change_list(store: Store, week: date, newest: date) -> None:
     """Show what changed in four weeks as sentences that link to the app at the department."""
     st.subheader("What changed in four weeks")
+    rows = queries.changes(store, week, CHANGES + MORE_CHANGES)
     if not rows:
         known = newest - timedelta(weeks=3)
         st.text(
@@ -104,9 +105,12 @@ def change_list(rows: Rows, week: date, newest: date) -> None:
     for row in rows[:CHANGES]:
         _change(row)
     if len(rows) > CHANGES:
-        with st.expander(f"{len(rows) - CHANGES} more changes"):
-            for row in rows[CHANGES : CHANGES + 60]:
+
+        def rest() -> None:
+            for row in rows[CHANGES:]:
                 _change(row)
+
+        widgets.fold(f"{rows[0]['changes'] - CHANGES} more changes", "changes", rest)
 
 
 def _change(row: Mapping[str, Any]) -> None:
@@ -252,20 +256,26 @@ DEPARTMENT = Table("department", "Apps of the department by stage.", most=40, co
 ))  # fmt: skip
 
 
-def map_twin(cells: Rows, names: Mapping[str, str]) -> None:
+def map_twin(store: Store, week: date, columns: Rows) -> None:
     """Show the map's numbers as a table; choosing a row opens the app at the department."""
-    with st.expander("The same as a table"):
-        rows = [{**row, "name": names[row["app"]]} for row in cells if row["app"] in names]
-        rows.sort(key=lambda row: (row["department"], -(row["share"] or 0)))
+
+    def twin() -> None:
+        apps = {row["app"] for row in columns}
+        rows = [row for row in queries.adoption(store, week) if row["app"] in apps]
         widgets.table(rows, MAP, opens=lambda row: (row["app"], row["department"]))
+
+    widgets.fold("The same as a table", "table", twin)
 
 
 def divisions(rows: Rows) -> None:
     """Show what departments below one unit do together, where the directory tells of units."""
+
+    def together() -> None:
+        st.caption("A division is the sum of its departments of which these logs tell enough.")
+        widgets.table(rows, DIVISIONS, opens=lambda row: (row["app"], None))
+
     if rows:
-        with st.expander("The same by division"):
-            st.caption("A division is the sum of its departments of which these logs tell enough.")
-            widgets.table(rows, DIVISIONS, opens=lambda row: (row["app"], None))
+        widgets.fold("The same by division", "divisions", together)
 
 
 def hosts(store: Store, app: str) -> None:

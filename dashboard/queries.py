@@ -12,7 +12,7 @@ answers are cached per version, so a newly published file is asked afresh.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, ParamSpec, TypeVar
 
@@ -67,6 +67,17 @@ def apps(store: Store) -> Rows:
 
 
 @cached
+def categories(store: Store) -> list[str]:
+    """Return the names of the categories of the apps that were seen."""
+    found = rows(
+        store,
+        """SELECT DISTINCT coalesce(c.name, a.category) AS filed
+           FROM f.apps a LEFT JOIN f.categories c ON c.category = a.category ORDER BY filed""",
+    )
+    return [row["filed"] for row in found]
+
+
+@cached
 def departments(store: Store) -> Rows:
     """Return the departments by name."""
     return rows(
@@ -113,12 +124,18 @@ def summary(store: Store, week: date) -> dict[str, Any]:
 
 @cached
 def coverage(store: Store, week: date) -> Rows:
-    """Return how far the logs see into each department in a week, and when they last did."""
+    """Return how far the logs see into each department in a week, when they last did, and more.
+
+    ``rooted`` is how many apps reached workgroup or division there.
+    """
     return rows(
         store,
         """SELECT department, covered_people, headcount, coverage, visible, basis,
              (SELECT max(week) FROM f.coverage_weekly o
-              WHERE o.department = c.department AND o.visible AND o.week <= $week) AS last_visible
+              WHERE o.department = c.department AND o.visible AND o.week <= $week) AS last_visible,
+             (SELECT count(*) FROM f.adoption_weekly a
+              WHERE a.department = c.department AND a.week = $week
+                AND a.stage IN ('workgroup', 'division')) AS rooted
            FROM f.coverage_weekly c WHERE week = $week AND department <> '(unknown)'
            ORDER BY lower(department)""",
         week=week,
@@ -126,24 +143,52 @@ def coverage(store: Store, week: date) -> Rows:
 
 
 @cached
-def adoption(store: Store, week: date) -> Rows:
-    """Return the state of every app in every department in a week."""
+def adoption(store: Store, week: date, apps: tuple[str, ...] | None = None) -> Rows:
+    """Return the state of these apps, or of all, in each department, most adopted first."""
     return rows(
         store,
-        """SELECT a.*, c.basis, c.visible AS lit FROM f.adoption_weekly a
+        """SELECT a.*, n.name, c.basis, c.visible AS lit
+           FROM f.adoption_weekly a JOIN f.apps n USING (app)
            LEFT JOIN f.coverage_weekly c USING (week, department)
            WHERE week = $week AND department <> '(unknown)'
-             AND (a.active_people IS DISTINCT FROM 0 OR a.stage <> 'none')""",
+             AND ($apps IS NULL OR app IN (SELECT unnest($apps::VARCHAR[])))
+             AND (a.active_people IS DISTINCT FROM 0 OR a.stage <> 'none')
+           ORDER BY department, share DESC NULLS LAST, n.name""",
         week=week,
+        apps=apps,
+    )
+
+
+def leading(store: Store, week: date, apps: Sequence[str]) -> Rows:
+    """Return for each department how many of these apps have something to tell, and the first six.
+
+    Not cached: to look up an answer by thousands of names takes longer than to ask.
+    """
+    return rows(
+        store,
+        """SELECT department, count(*) AS apps,
+             max_by(struct_pack(app, stage, share, active_people),
+               (coalesce(share, 0),
+                coalesce(array_position(['trial', 'workgroup', 'division'], stage), 0), app),
+               6) AS first
+           FROM f.adoption_weekly
+           WHERE week = $week AND department <> '(unknown)'
+             AND app IN (SELECT unnest($apps::VARCHAR[]))
+             AND (stage <> 'none' OR active_people IS NULL OR share > 0.005)  -- see charts.label
+           GROUP BY department""",
+        week=week,
+        apps=apps,
     )
 
 
 @cached
 def reach(store: Store, week: date) -> Rows:
-    """Return the apps of a week by how many people use them regularly in the company."""
+    """Return the apps of a week by how many people use them regularly, with all their stages."""
     return rows(
         store,
-        """SELECT r.*, a.name, a.category, coalesce(c.name, a.category) AS filed
+        """SELECT r.*, a.name, a.category, coalesce(c.name, a.category) AS filed,
+             (SELECT coalesce(list(DISTINCT d.stage), []) FROM f.adoption_weekly d
+              WHERE d.app = r.app AND d.week = $week AND d.department <> '(unknown)') AS stages
            FROM f.adoption_company r JOIN f.apps a USING (app)
            LEFT JOIN f.categories c ON c.category = a.category
            WHERE week = $week AND (r.departments_active > 0 OR r.regular_people > 0)
@@ -153,18 +198,24 @@ def reach(store: Store, week: date) -> Rows:
 
 
 @cached
-def changes(store: Store, week: date) -> Rows:
-    """Return what changed in the four weeks that end with a week, weightiest first."""
+def changes(store: Store, week: date, most: int | None = None) -> Rows:
+    """Return what changed in the four weeks that end with a week, weightiest first.
+
+    At most ``most`` rows; each tells in ``changes`` how many there are.
+    """
     return rows(
         store,
-        """SELECT c.*, a.name FROM f.changes c JOIN f.apps a USING (app)
+        """SELECT c.*, a.name, count(*) OVER () AS changes
+           FROM f.changes c JOIN f.apps a USING (app)
            WHERE week > $week - INTERVAL 28 DAY AND week <= $week
              AND coalesce(department, '') <> '(unknown)'
            ORDER BY CASE kind WHEN 'company_wide' THEN 0 WHEN 'stage_up' THEN
                       CASE stage WHEN 'division' THEN 1 ELSE 2 END
                     WHEN 'new' THEN 3 WHEN 'abandoned' THEN 4 ELSE 5 END,
-                    people DESC NULLS LAST, week DESC, a.name, department""",
+                    people DESC NULLS LAST, week DESC, a.name, department
+           LIMIT $most""",
         week=week,
+        most=most,
     )
 
 

@@ -127,13 +127,13 @@ class Filters:
     statuses: Sequence[str]
     at_least: str
 
-    def hides(self, app: Mapping[str, Any], status: str, stages: set[str]) -> list[str]:
-        """Return the names of the filters that hide an app, given its status and stages."""
+    def hides(self, app: Mapping[str, Any], status: str) -> list[str]:
+        """Return the names of the filters that hide an app of ``queries.reach``."""
         reached = text.STAGES[text.STAGES.index(self.at_least) :] if self.at_least else None
         tests = {
             "category": self.categories and app["filed"] not in self.categories,
             "status": self.statuses and status not in self.statuses,
-            "stage": reached is not None and not stages & set(reached),
+            "stage": reached is not None and not set(reached).intersection(app["stages"]),
         }
         return [name for name, hidden in tests.items() if hidden]
 
@@ -141,7 +141,7 @@ class Filters:
 def filters(store: Store) -> Filters:
     """Show the map's filters in the side bar, kept in the address, and return what they say."""
     weeks = {text.day(week): week for week in queries.weeks(store)}
-    kinds = sorted({row["filed"] for row in queries.apps(store)})
+    kinds = queries.categories(store)
     with st.sidebar:
         week = st.selectbox("Week of", list(weeks), key="week", bind="query-params")
         kind = st.multiselect(
@@ -231,6 +231,17 @@ def draw(picture: Picture, key: str) -> None:
                 go(picture.targets[group["series_id"]][place])
 
 
+def fold(title: str, key: str, fill: Callable[[], None]) -> None:
+    """Show a title that opens what ``fill`` shows; the address tells by ``key`` that it is open.
+
+    While it is closed nothing in it is built: it may be thousands of rows, at each filter anew.
+    """
+    box = st.expander(title, key=key, bind="query-params")
+    if box.open:
+        with box:
+            fill()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table: its key in the rows, its heading and how its values are said."""
@@ -245,14 +256,18 @@ class Column:
 _SAID: dict[str, Callable[[Any], object]] = {
     "text": text.cell,
     "stage": text.stage,
-    "people": lambda value: value,
     "number": lambda value: None if value is None else round(value),
     "share": lambda value: None if value is None else round(100 * value),
-    "day": lambda value: value,
     "size": text.size,
-    "line": lambda value: value,
     "page": text.page,
 }
+"""How values of a kind are said; those of other kinds stay what they are."""
+
+
+def _values(rows: Sequence[Mapping[str, Any]], column: Column) -> list[object]:
+    values = [row[column.key] for row in rows]
+    say = _SAID.get(column.kind)
+    return list(map(say, values)) if say else values
 
 
 def _config(column: Column) -> object:
@@ -292,8 +307,7 @@ def table(
     opens: Callable[[Mapping[str, Any]], Target] | None = None,
 ) -> None:
     """Show rows with a download under them; choosing a row opens what ``opens`` says."""
-    said = {one.key: [_SAID[one.kind](row[one.key]) for row in rows] for one in how.columns}
-    made = pd.DataFrame(said)
+    made = pd.DataFrame({one.key: _values(rows, one) for one in how.columns})
     shared: dict[str, Any] = {
         "hide_index": True,
         "column_config": {one.key: _config(one) for one in how.columns},

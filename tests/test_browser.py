@@ -16,7 +16,7 @@ from dashboard import charts, findings, queries
 from tests.browser import chromium, rest, served
 from tests.conftest import Require
 
-PATHS = ("/", "/app", "/department", "/unknown-hosts", "/data-health")
+PATHS = ("/", "/?table=true&changes=true", "/app", "/department", "/unknown-hosts", "/data-health")
 MAP = ".st-key-wide [data-testid=stEChartsChart]"
 HOSTILE = {
     "![x](http://evil.example/x.png)": "Works",
@@ -163,6 +163,31 @@ def test_filters_change_the_map_and_the_address(
         page.reload()
         rest(page)
         expect(page.get_by_role("combobox", name="Stage at least")).to_have_value("division")
+
+
+def test_the_table_under_the_map_opens_by_keyboard(browser: Browser, address: str) -> None:
+    """One key opens it, a filter leaves it open, its file holds what the filter leaves."""
+    with opened(browser, address) as page:
+        table = page.get_by_test_id("stDataFrame")
+        expect(table).to_have_count(0)
+        page.locator("summary", has_text="The same as a table").focus()
+        page.keyboard.press("Enter")
+        expect(table).to_be_visible()
+        expect(page).to_have_url(re.compile("table=true"))
+        page.get_by_role("combobox", name="Stage at least").click()
+        page.get_by_role("option", name="division").click()
+        expect(page).to_have_url(re.compile("stage=division"))
+        rest(page)
+        expect(table).to_be_visible()
+        with page.expect_download() as waiting:
+            page.get_by_text("Download CSV").click()
+        rows = Path(waiting.value.path()).read_text("utf-8-sig").splitlines()
+        assert len(rows) > 5
+        page.reload()
+        rest(page)
+        expect(table).to_be_visible()
+        page.locator("summary", has_text="The same as a table").press("Enter")
+        expect(table).to_have_count(0)
 
 
 def test_the_address_opens_an_app_and_a_choice_changes_it(browser: Browser, address: str) -> None:

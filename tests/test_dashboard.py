@@ -66,8 +66,8 @@ def ask(store: Store, name: str) -> object:
         "department": places[0]["department"] if places else "nowhere",
     }
     question: Callable[..., object] = getattr(queries, name)
-    wanted = inspect.signature(inspect.unwrap(question)).parameters
-    return question(*(values[parameter] for parameter in wanted))
+    wanted = inspect.signature(inspect.unwrap(question)).parameters.values()
+    return question(*(values[one.name] for one in wanted if one.default is one.empty))
 
 
 def run(store: Path, view: str = "", **query: str) -> AppTest:
@@ -157,6 +157,70 @@ def test_filters_narrow_the_map(demo_store: Path, filled: Store) -> None:
     assert left
     specs = [str(element.proto) for element in test.get("echarts_chart")]
     assert any(left[0]["name"] in spec for spec in specs)
+
+
+def test_the_table_is_built_when_it_is_opened(demo_store: Path, filled: Store) -> None:
+    """Closed it costs nothing; open it stays so while filters change, and holds what they leave."""
+    closed = run(demo_store)
+    assert not closed.dataframe
+    test = run(demo_store, table="true")
+    week = queries.weeks(filled)[0]
+    apps = {row["app"] for row in queries.reach(filled, week)}
+    cells = [row for row in queries.adoption(filled, week) if row["app"] in apps]
+    assert len(test.dataframe[0].value) == len(cells)
+    test.selectbox(key="stage").select("division").run()
+    assert not test.exception
+    reached = {row["app"] for row in queries.reach(filled, week) if "division" in row["stages"]}
+    names = {row["name"] for row in queries.apps(filled) if row["app"] in reached}
+    assert set(test.dataframe[0].value["name"]) == names
+
+
+def test_more_changes_are_told_when_they_are_opened(demo_store: Path, filled: Store) -> None:
+    """The first ones stand open, the title counts the others, and opened it tells them."""
+    changes = queries.changes(filled, queries.weeks(filled)[0])
+    more = len(changes) - panels.CHANGES
+    assert 0 < more < panels.MORE_CHANGES
+    closed, test = run(demo_store), run(demo_store, changes="true")
+    assert not test.exception
+    assert f"{more} more changes" in [one.label for one in test.expander]
+    assert len(test.get("page_link")) - len(closed.get("page_link")) == more
+
+
+def test_lists_for_small_screens_lead_with_the_furthest_spread(filled: Store) -> None:
+    """What is counted and put first is what has a label on the map, by share and stage."""
+    stages = ("trial", "workgroup", "division")
+    week = queries.weeks(filled)[0]
+    apps = [row["app"] for row in queries.reach(filled, week)]
+    found = {row["department"]: row for row in queries.leading(filled, week, apps[3:])}
+    rows = [row for row in queries.adoption(filled, week) if row["app"] in apps[3:]]
+    assert any(row["share"] is None for row in rows)
+    for place in {row["department"] for row in rows}:
+        own = [row for row in rows if row["department"] == place and charts.label(row)]
+        own.sort(
+            key=lambda row: (
+                row["share"] or 0,
+                stages.index(row["stage"]) if row["stage"] in stages else -1,
+                row["app"],
+            ),
+            reverse=True,
+        )
+        assert found[place]["apps"] == len(own)
+        assert [row["app"] for row in found[place]["first"]] == [row["app"] for row in own[:6]]
+        assert [charts.label(row) for row in found[place]["first"]] == [
+            charts.label(row) for row in own[:6]
+        ]
+
+
+def test_narrower_questions_answer_as_the_whole_does(filled: Store) -> None:
+    """Some apps, and the weightiest changes with the number of all."""
+    week = queries.weeks(filled)[0]
+    apps = tuple(row["app"] for row in queries.reach(filled, week)[:3])
+    every = queries.adoption(filled, week)
+    assert queries.adoption(filled, week, apps) == [row for row in every if row["app"] in apps]
+    changes = queries.changes(filled, week)
+    assert queries.changes(filled, week, 3) == changes[:3]
+    assert {row["changes"] for row in changes} == {len(changes)}
+    assert queries.categories(filled) == sorted({row["filed"] for row in queries.apps(filled)})
 
 
 def test_an_app_opens_at_a_department(demo_store: Path, filled: Store) -> None:
@@ -391,7 +455,7 @@ def test_a_division_is_the_sum_of_its_departments(demo_store: Path, tmp_path: Pa
             " AND week = (SELECT max(week) FROM coverage_weekly)"
             " GROUP BY name ORDER BY people DESC, name LIMIT 1"
         ).fetchall()
-    page = run(folder)
+    page = run(folder, divisions="true")
     assert not page.exception
     shown = next(table.value for table in page.dataframe if "division" in table.value)
     first = shown[["division", "name", "regular_people", "departments"]].values.tolist()[0]

@@ -473,6 +473,8 @@ def test_no_page_tells_a_small_count(store: Path) -> None:
         cells = queries.adoption(found, week)
         answers += [list(reach.values()), cells, queries.coverage(found, week)]
         answers += [queries.changes(found, week), queries.hidden(found, week)]
+        leading = queries.leading(found, week, list(reach))
+        answers += [[row for place in leading for row in place["first"]]]
         for app, row in reach.items():
             for measure in ("active_people", "regular_people"):
                 parts = [cell[measure] or 0 for cell in cells if cell["app"] == app]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import decisions, panels, queries, text, widgets
-from dashboard.charts import Matrix
 from dashboard.decisions import Decision
 
 st.title("Which departments adopted what?", anchor=False)
@@ -13,7 +12,6 @@ store = widgets.open_store()
 chosen = widgets.filters(store)
 said = queries.summary(store, chosen.week)
 places = queries.coverage(store, chosen.week)
-cells = queries.adoption(store, chosen.week)
 decided = decisions.read(store.folder)
 
 st.caption(
@@ -26,14 +24,11 @@ if not places:
     widgets.teach_directory()
     st.stop()
 
-stages: dict[str, set[str]] = {}
-for cell in cells:
-    stages.setdefault(cell["app"], set()).add(cell["stage"])
 columns, hidden = [], dict.fromkeys(("category", "status", "stage"), 0)
 every = queries.reach(store, chosen.week)
 for app in every:
     status = decided.get(app["app"], Decision(app["app"])).status
-    by = chosen.hides(app, status, stages.get(app["app"], set()))
+    by = chosen.hides(app, status)
     hidden |= {name: hidden[name] + 1 for name in by}
     if not by:
         columns.append(app)
@@ -46,7 +41,7 @@ else:
     everything = len(columns) <= panels.COLUMNS or st.sidebar.toggle(
         f"Show all {len(columns)} apps", key="all", bind="query-params"
     )
-    panels.the_map(Matrix(places, columns, cells), widgets.palette(), everything=everything)
-    panels.change_list(queries.changes(store, chosen.week), chosen.week, widgets.this_week(store))
+    panels.the_map(store, chosen.week, columns, widgets.palette(), everything=everything)
+    panels.change_list(store, chosen.week, widgets.this_week(store))
     panels.divisions(queries.divisions(store, chosen.week))
-    panels.map_twin(cells, {row["app"]: row["name"] for row in columns})
+    panels.map_twin(store, chosen.week, columns)

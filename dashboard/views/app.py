@@ -15,7 +15,7 @@ if not apps:
     st.stop()
 with st.sidebar:
     # The weightiest news is what the next question is about; without news, the app most use.
-    news = [*queries.changes(store, week), *queries.reach(store, week)]
+    news = queries.changes(store, week, 1) or queries.reach(store, week)
     names = {row["app"]: row["name"] for row in apps}
     app = widgets.choose("App", names, "app", start=news[0]["app"] if news else None)
     history = queries.app_history(store, app or "")
