@@ -110,7 +110,9 @@ def change_list(store: Store, week: date, newest: date) -> None:
             for row in rows[CHANGES:]:
                 _change(row)
 
-        widgets.fold(f"{rows[0]['changes'] - CHANGES} more changes", "changes", rest)
+        more, shown = rows[0]["changes"] - CHANGES, len(rows) - CHANGES
+        said = f"{more:,} more changes" + (f", the first {shown}" if shown < more else "")
+        widgets.fold(said, "changes", rest)
 
 
 def _change(row: Mapping[str, Any]) -> None:
