@@ -108,8 +108,9 @@ def derive(  # noqa: PLR0913 - what is published besides the star, each by its n
     from which on nothing is expected of them. ``confidence`` are other odds than the shipped ones,
     ``own`` the ids of the operator's own apps.
     Rows by person of days before ``expire_before``, and sketches of people, are removed from the
-    star, once their weeks are kept in it as counts. Else this writes only to ``findings``. It runs
-    several transactions, so ``con`` must not be inside one.
+    star, once their weeks are kept in it as counts. Else this writes only to ``findings``, and to a
+    temporary table that ``agent.unknown`` reads and drops. It runs several transactions, so ``con``
+    must not be inside one.
     """
     suffixes, odds = tuple(internal), confidence or load_confidence()
     given = {

@@ -102,12 +102,12 @@ def publish(
     place: Callable[[str], tuple[str, str, str]],
     k: int,
 ) -> None:
-    """Fill ``findings.unknown_queue`` from ``unknown_usage``.
+    """Fill ``findings.unknown_queue`` from ``unknown_host``, which ``agent.adoption`` made.
 
     ``place`` gives the domain, the kind (``machine``, ``api``, ``site``, ``tenant``) and the label
     of a host as it is counted; ``ranking`` knows the kinds ``sign_in`` and ``app`` besides. People
     are told in steps of ``k``, and domains of fewer not at all. Writes only to ``findings``, after
-    ``agent.adoption`` has filled the rest.
+    the rest of it was filled.
     """
     # The long tail of what one person asked for once is most of the names and none of the news.
     hosts = con.execute(
@@ -152,6 +152,7 @@ def publish(
             {"k": k},
         )
     con.execute("DROP TABLE temp.unknown_domain")
+    con.execute("DROP TABLE temp.unknown_host")
     con.execute("DROP MACRO temp.sketched")
 
 

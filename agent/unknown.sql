@@ -4,17 +4,12 @@ CREATE OR REPLACE TEMP MACRO sketched(bits) AS
     -128 * ln(1 - least(bit_count(CAST(bits AS BIT)), 127.5) / 128);
 
 CREATE OR REPLACE TEMP TABLE unknown_domain AS
-WITH edge AS (SELECT max(day) AS last_day FROM unknown_usage),
-part AS (
+WITH part AS (
     SELECT
-        domain, kind, label,
-        unknown_usage.* REPLACE (coalesce(nullif(unknown_usage.department, ''), '(unknown)') AS department),
-        past.users AS past_users, past.addresses AS past_addresses
-    FROM unknown_usage
+        domain, kind, unknown_host.*, past.users AS past_users, past.addresses AS past_addresses
+    FROM unknown_host
     JOIN given_domain USING (host)
-    LEFT JOIN past_unknown AS past
-        ON past.host = unknown_usage.host
-        AND past.department = coalesce(nullif(unknown_usage.department, ''), '(unknown)')
+    LEFT JOIN past_unknown AS past USING (host, department)
 ),
 -- Users where a log names them; addresses only where none does. Departments add up; whom no
 -- department is known of counts only where none is known of anybody, as on the page.
@@ -23,17 +18,14 @@ crowd AS (
         domain,
         department,
         bit_or(user_bits) > 0 OR coalesce(max(past_users), 0) > 0 AS named,
-        bit_or(CASE WHEN day > last_day - 28 THEN user_bits ELSE 0 END) AS users_now,
-        bit_or(CASE WHEN day > last_day - 28 THEN address_bits ELSE 0 END) AS addresses_now,
-        bit_or(CASE WHEN day BETWEEN last_day - 55 AND last_day - 28 THEN user_bits ELSE 0 END)
-            AS users_before,
-        bit_or(CASE WHEN day BETWEEN last_day - 55 AND last_day - 28 THEN address_bits ELSE 0 END)
-            AS addresses_before,
+        coalesce(CASE WHEN named THEN bit_or(user_now) ELSE bit_or(address_now) END, 0) AS bits_now,
+        coalesce(CASE WHEN named THEN bit_or(user_before) ELSE bit_or(address_before) END, 0)
+            AS bits_before,
         CASE WHEN named THEN greatest(sketched(bit_or(user_bits)), max(past_users))
             ELSE greatest(sketched(bit_or(address_bits)), max(past_addresses)) END AS people,
-        sketched(CASE WHEN named THEN users_now ELSE addresses_now END) AS people_now,
-        sketched(CASE WHEN named THEN users_before ELSE addresses_before END) AS people_before
-    FROM part CROSS JOIN edge
+        sketched(bits_now) AS people_now,
+        sketched(bits_before) AS people_before
+    FROM part
     GROUP BY ALL
 ),
 placed AS (
@@ -56,19 +48,23 @@ people AS (
 traffic AS (
     SELECT
         domain,
-        sum(requests) AS requests,
-        sum(blocked) AS blocked,
         sum(bytes_out) AS bytes_out,
         sum(bytes_in) AS bytes_in,
         coalesce(sum(requests) FILTER (kind = 'machine'), 0) / sum(requests) AS machine,
-        count(DISTINCT date_trunc('week', day)) AS weeks,
-        min(day) AS first_seen,
-        max(day) AS last_seen,
-        list(DISTINCT host ORDER BY host) FILTER (kind = 'sign_in') AS sign_in,
-        list(DISTINCT host ORDER BY host) FILTER (kind = 'app') AS app,
-        list(DISTINCT host ORDER BY host) FILTER (kind = 'api') AS api,
-        list(DISTINCT label ORDER BY label) FILTER (kind = 'tenant') AS tenants
+        bit_count(bit_or(weeks)) AS weeks,
+        min(first_seen) AS first_seen,
+        max(last_seen) AS last_seen
     FROM part
     GROUP BY domain
+),
+named AS (
+    SELECT
+        domain,
+        list(host ORDER BY host) FILTER (kind = 'sign_in') AS sign_in,
+        list(host ORDER BY host) FILTER (kind = 'app') AS app,
+        list(host ORDER BY host) FILTER (kind = 'api') AS api,
+        list(DISTINCT label ORDER BY label) FILTER (kind = 'tenant') AS tenants
+    FROM given_domain SEMI JOIN unknown_host USING (host)
+    GROUP BY domain
 )
-SELECT * FROM traffic JOIN people USING (domain);
+SELECT * FROM traffic JOIN named USING (domain) JOIN people USING (domain);

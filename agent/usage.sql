@@ -546,29 +546,37 @@ INSERT INTO findings.white_labels
 SELECT host, target, source, CAST(first_seen AS DATE), CAST(last_seen AS DATE)
 FROM white_label JOIN source USING (source_id);
 
+-- Hosts of no entry, with sketches of the last four weeks and of the four before, and a bit for each week back
+-- from the last one; what is older than the bits go shares the last.
+CREATE OR REPLACE TEMP TABLE unknown_host AS
+WITH edge AS (SELECT max(day) AS last_day FROM unknown_usage)
+SELECT
+    host,
+    coalesce(nullif(department, ''), '(unknown)') AS department,
+    bit_or(user_bits) AS user_bits, bit_or(address_bits) AS address_bits,
+    bit_or(user_bits) FILTER (day > last_day - 28) AS user_now,
+    bit_or(address_bits) FILTER (day > last_day - 28) AS address_now,
+    bit_or(user_bits) FILTER (day BETWEEN last_day - 55 AND last_day - 28) AS user_before,
+    bit_or(address_bits) FILTER (day BETWEEN last_day - 55 AND last_day - 28) AS address_before,
+    bit_or(CAST(1 AS UBIGINT) << least((monday(last_day) - monday(day)) // 7, 63)) AS weeks,
+    sum(requests) AS requests, sum(blocked) AS blocked,
+    sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
+    min(day) AS first_seen, max(day) AS last_seen
+FROM unknown_usage CROSS JOIN edge
+GROUP BY ALL;
+
 -- Addresses stand for people only where no user is named.
 -- Hosts that are in no entry any more have persons, and are unknown like the others.
 INSERT INTO findings.hosts_unknown
-WITH sketched AS (
-    SELECT
-        host,
-        coalesce(nullif(department, ''), '(unknown)') AS department,
-        crowd(bit_or(user_bits)) AS users, crowd(bit_or(address_bits)) AS addresses,
-        sum(requests) AS requests, sum(blocked) AS blocked,
-        sum(bytes_out) AS bytes_out, sum(bytes_in) AS bytes_in,
-        min(day) AS first_seen, max(day) AS last_seen
-    FROM unknown_usage
-    GROUP BY ALL
-),
-unknown AS (
+WITH unknown AS (
     SELECT
         host, department,
         coalesce(
-            nullif(greatest(sketched.users, past.users), 0),
-            greatest(sketched.addresses, past.addresses)
+            nullif(greatest(crowd(user_bits), past.users), 0),
+            greatest(crowd(address_bits), past.addresses)
         ) AS people,
         requests, blocked, bytes_out, bytes_in, first_seen, last_seen
-    FROM sketched LEFT JOIN past_unknown AS past USING (host, department)
+    FROM unknown_host LEFT JOIN past_unknown AS past USING (host, department)
 ),
 forgotten AS (
     SELECT
