@@ -61,18 +61,24 @@ def _as_text(value: str, _: Field, __: Reading) -> str:
 
 def _url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL, or the start of one that has no scheme."""
-    after = (
-        f"CASE WHEN NOT contains({value}, '/') THEN {value} "
-        f"WHEN contains({value}, '://') THEN split_part({value}, '/', 3) "
-        f"ELSE split_part({value}, '/', 1) END"
+    bare = f"split_part({value}, '?', 1)"
+    return (
+        f"CASE WHEN NOT contains({bare}, '/') THEN {bare} "
+        f"WHEN {_has_scheme(bare)} THEN split_part({bare}, '/', 3) "
+        f"ELSE split_part({bare}, '/', 1) END"
     )
-    return f"split_part({after}, '?', 1)"
 
 
 def _full_url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL that has a scheme; null for a bare path."""
-    authority = f"split_part(split_part({value}, '/', 3), '?', 1)"
-    return f"CASE WHEN contains({value}, '://') THEN {authority} END"
+    bare = f"split_part({value}, '?', 1)"
+    return f"CASE WHEN {_has_scheme(bare)} THEN split_part({bare}, '/', 3) END"
+
+
+def _has_scheme(bare: str) -> str:
+    """Return the condition that a URL starts with a scheme: its path may hold another URL."""
+    scheme = f"strpos({bare}, '://')"
+    return f"{scheme} > 0 AND strpos({bare}, '/') = {scheme} + 1"
 
 
 def _request(value: str, field: Field, reading: Reading) -> str:
