@@ -291,7 +291,7 @@ def _names(value: str, _: Field, __: Reading) -> str:
     # or holds a colon.
     named = f"regexp_matches({value}, '\\.[A-Za-z]')"
     bare = f"""replace(trim({value}, '[]'), '"', '')"""
-    plain = f"CASE WHEN starts_with({value}, '[') THEN {bare} ELSE {value} END"
+    plain = f"CASE WHEN starts_with({value}, '[') THEN {bare} ELSE replace({value}, ';', ',') END"
     is_name = "rtrim(part, '.')[-1] > '9' AND contains(part, '.') AND NOT contains(part, ':')"
     parts = f"list_filter(string_split({plain}, ','), lambda part: {is_name})"
     return f"CASE WHEN {named} THEN {_listed(parts)} END"
@@ -304,9 +304,11 @@ def _cnames(value: str, _: Field, __: Reading) -> str:
     key = """CASE WHEN contains(one, 'value":"') THEN 'value":"' ELSE 'ata":"' END"""
     target = f"split_part(split_part(one, {key}, 2), '\"', 1)"
     stated = f"list_transform({records}, lambda one: {target})"
-    name = text(r"(?i)CNAME[:[:space:]]+([\w-]+(?:\.[\w-]+)+)")
+    # Windows knows the type by its number: "type:  5 a.example.net;192.0.2.1;".
+    name = text(r"(?i)(?:CNAME[:[:space:]]+|type: +5 )([\w-]+(?:\.[\w-]+)+)")
     written = f"regexp_extract_all({value}, {name}, 1)"
-    held = f"contains({value}, 'CNAME') OR contains({value}, 'cname')"
+    marks = ("CNAME", "cname", "type:  5 ", "type: 5 ")
+    held = " OR ".join(f"contains({value}, {text(mark)})" for mark in marks)
     found = f"CASE WHEN contains({value}, '{{') THEN {stated} ELSE {written} END"
     return f"CASE WHEN {held} THEN {_listed(found)} END"
 
