@@ -61,18 +61,24 @@ def _as_text(value: str, _: Field, __: Reading) -> str:
 
 def _url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL, or the start of one that has no scheme."""
-    after = (
-        f"CASE WHEN NOT contains({value}, '/') THEN {value} "
-        f"WHEN contains({value}, '://') THEN split_part({value}, '/', 3) "
-        f"ELSE split_part({value}, '/', 1) END"
+    bare = f"split_part({value}, '?', 1)"
+    return (
+        f"CASE WHEN NOT contains({bare}, '/') THEN {bare} "
+        f"WHEN {_has_scheme(bare)} THEN split_part({bare}, '/', 3) "
+        f"ELSE split_part({bare}, '/', 1) END"
     )
-    return f"split_part({after}, '?', 1)"
 
 
 def _full_url(value: str, _: Field, __: Reading) -> str:
     """Return the authority of a URL that has a scheme; null for a bare path."""
-    authority = f"split_part(split_part({value}, '/', 3), '?', 1)"
-    return f"CASE WHEN contains({value}, '://') THEN {authority} END"
+    bare = f"split_part({value}, '?', 1)"
+    return f"CASE WHEN {_has_scheme(bare)} THEN split_part({bare}, '/', 3) END"
+
+
+def _has_scheme(bare: str) -> str:
+    """Return the condition that a URL starts with a scheme: its path may hold another URL."""
+    scheme = f"strpos({bare}, '://')"
+    return f"{scheme} > 0 AND strpos({bare}, '/') = {scheme} + 1"
 
 
 def _request(value: str, field: Field, reading: Reading) -> str:
@@ -307,7 +313,7 @@ def _names(value: str, _: Field, __: Reading) -> str:
     # or holds a colon.
     named = f"regexp_matches({value}, '\\.[A-Za-z]')"
     bare = f"""replace(trim({value}, '[]'), '"', '')"""
-    plain = f"CASE WHEN starts_with({value}, '[') THEN {bare} ELSE {value} END"
+    plain = f"CASE WHEN starts_with({value}, '[') THEN {bare} ELSE replace({value}, ';', ',') END"
     is_name = "rtrim(part, '.')[-1] > '9' AND contains(part, '.') AND NOT contains(part, ':')"
     parts = f"list_filter(string_split({plain}, ','), lambda part: {is_name})"
     return f"CASE WHEN {named} THEN {_listed(parts)} END"
@@ -320,9 +326,11 @@ def _cnames(value: str, _: Field, __: Reading) -> str:
     key = """CASE WHEN contains(one, 'value":"') THEN 'value":"' ELSE 'ata":"' END"""
     target = f"split_part(split_part(one, {key}, 2), '\"', 1)"
     stated = f"list_transform({records}, lambda one: {target})"
-    name = text(r"(?i)CNAME[:[:space:]]+([\w-]+(?:\.[\w-]+)+)")
+    # Windows knows the type by its number: "type:  5 a.example.net;192.0.2.1;".
+    name = text(r"(?i)(?:CNAME[:[:space:]]+|type: +5 )([\w-]+(?:\.[\w-]+)+)")
     written = f"regexp_extract_all({value}, {name}, 1)"
-    held = f"contains({value}, 'CNAME') OR contains({value}, 'cname')"
+    marks = ("CNAME", "cname", "type:  5 ", "type: 5 ")
+    held = " OR ".join(f"contains({value}, {text(mark)})" for mark in marks)
     found = f"CASE WHEN contains({value}, '{{') THEN {stated} ELSE {written} END"
     return f"CASE WHEN {held} THEN {_listed(found)} END"
 

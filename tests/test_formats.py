@@ -92,7 +92,9 @@ def test_samples_name_nobody(name: str) -> None:
         host = str(sample.event.get("host", "www.example.com"))
         assert HOME.search(host), host
         for key in ("client", "dest_ip"):
-            if key in sample.event:
+            # A machine that logs what it asks itself may be its own name only.
+            named = key == "client" and HOME.search(str(sample.event.get(key, "")))
+            if key in sample.event and not named:
                 address = ipaddress.ip_address(str(sample.event[key]))
                 assert any(address in network for network in DOCUMENTED), address
 

@@ -198,6 +198,10 @@ def test_epochs_are_told_apart_by_their_size(read: Read, written: str, seconds: 
         ("www.example.com.:443", "www.example.com"),
         ("http://www.example.com?x", "www.example.com"),
         ("192.0.2.7:443", "192.0.2.7"),
+        ("www.example.com/a?to=http://c.example.net/", "www.example.com"),
+        ("www.example.com?to=http://c.example.net/", "www.example.com"),
+        ("www.example.com/to/http://c.example.net/", "www.example.com"),
+        ("http://www.example.com/to/http://c.example.net/", "www.example.com"),
     ],
 )
 def test_a_url_gives_its_host(read: Read, url: str, host: str) -> None:
@@ -212,6 +216,7 @@ def test_a_url_gives_its_host(read: Read, url: str, host: str) -> None:
         ('req="CONNECT www.example.com:443 HTTP/1.1"', "host", "www.example.com:443"),
         ('req="GET /a HTTP/1.1"', "host", None),
         ('req="GET HTTP/1.1"', "host", None),
+        ('req="GET /a/b?to=http://www.example.com/ HTTP/1.1"', "host", None),
         ("src=192.0.2.1:53000:X0", "client", "192.0.2.1"),
         ("src=192.0.2.1:53000", "client", "192.0.2.1"),
         ("src=[2001:db8::1]:53000", "client", "2001:db8::1"),
