@@ -1,7 +1,7 @@
 r"""Finding log files and handing out their text: decompressed, decoded, in blocks of whole lines.
 
 Whatever a file is packed or encoded in, what leaves this room is UTF-8 with ``\n`` line ends, so
-that no later stage knows of gzip, byte order marks or stray carriage returns. Offsets count bytes
+that no later stage knows of gzip, byte order marks, stray carriage returns or arrays of events. Offsets count bytes
 of that clean text: a log and its compressed or renamed copy are the same text, hence the same file.
 Only a capture is no text; its bytes leave as they are.
 """
@@ -22,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from agent import packing
+from agent import elements, packing
 from agent.errors import LogError, Problem
 
 BLOCK = 1 << 26
@@ -351,9 +351,12 @@ def _shorten(text: bytearray) -> bytearray:
 
 def _pieces(log: LogFile, clean: _Cleaner | None = None) -> Iterator[bytes]:
     """Yield clean text; stop, and note it, where a compressed stream breaks off."""
-    clean = clean or _Cleaner()
     log.truncated = None
     log.position = 0
+    yield from elements.lines(_clean(log, clean or _Cleaner()))
+
+
+def _clean(log: LogFile, clean: _Cleaner) -> Iterator[bytes]:
     for piece in _raw(log):
         if text := clean.feed(piece):
             yield text

@@ -42,15 +42,22 @@ FLOW = (
     "agent.proof",
 )
 """What brings stages together; each may use the rooms that stand after it, and every stage."""
-GROUND = ("agent.shipped", "agent.errors", "agent.model", "agent.sql", "agent.__init__")
+GROUND = (
+    "agent.shipped",
+    "agent.errors",
+    "agent.model",
+    "agent.sql",
+    "agent.compiled",
+    "agent.__init__",
+)
 """What every room stands on; each may use those after it, and nothing else of ours."""
 CELLARS = {
     "agent.parse": (
-        "wording transforms cuts pairs quoted compiled spans",
+        "wording transforms cuts pairs quoted spans",
         "each way to cut a line, and to read a cell, is SQL or a look at all bytes of its own",
     ),
     "agent.files": (
-        "packing",
+        "packing elements leveling",
         "a log may lie packed in many ways, and some of them are traps",
     ),
     "agent.capture": (
