@@ -1,8 +1,9 @@
 r"""Finding log files and handing out their text: decompressed, decoded, in blocks of whole lines.
 
 Whatever a file is packed or encoded in, what leaves this room is UTF-8 with ``\n`` line ends, so
-that no later stage knows of gzip, byte order marks, stray carriage returns or arrays of events. Offsets count bytes
-of that clean text: a log and its compressed or renamed copy are the same text, hence the same file.
+that no later stage knows of gzip, byte order marks, stray carriage returns or arrays of events.
+Offsets count bytes of that clean text: a log and its compressed or renamed copy are the same text,
+hence the same file.
 Only a capture is no text; its bytes leave as they are.
 """
 
