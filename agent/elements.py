@@ -49,8 +49,7 @@ def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     first = next(rest, b"")
     base = level(first)
     if base is None:
-        yield first
-        yield from rest
+        yield from chain((first,) if first else (), rest)
         return
     # What is compiled takes half a second to begin, and most logs are no documents.
     from agent.leveling import begun, level_out  # noqa: PLC0415
