@@ -476,13 +476,14 @@ class _Query:
         return f"CASE WHEN strlen({cell}) > {longest} THEN {cell} {words} ELSE {cell} END"
 
     def _any_of(self, cell: str, patterns: tuple[str, ...]) -> str:
-        if cell == "NULL":
-            return "false"
-        if patterns == ("*",):
-            return f"{self._told(cell)} IS NOT NULL"
         barred = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
         wanted = tuple(pattern for pattern in patterns if not pattern.startswith("!"))
-        tests = [f"NOT {any_of(cell, barred)}"] if barred else []
+        if cell == "NULL":
+            return "false" if wanted else "true"
+        if patterns == ("*",):
+            return f"{self._told(cell)} IS NOT NULL"
+        # What is not there at all is no value that must not be there.
+        tests = [f"coalesce(NOT {any_of(cell, barred)}, true)"] if barred else []
         return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])
 
 

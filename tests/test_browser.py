@@ -179,6 +179,7 @@ def test_the_table_under_the_map_opens_by_keyboard(browser: Browser, address: st
         expect(page).to_have_url(re.compile("stage=division"))
         rest(page)
         expect(table).to_be_visible()
+        page.wait_for_timeout(700)  # the file of before is gone, that of now a moment later there
         with page.expect_download() as waiting:
             page.get_by_text("Download CSV").click()
         rows = Path(waiting.value.path()).read_text("utf-8-sig").splitlines()
