@@ -34,7 +34,6 @@ from agent.model import (
     Pivot,
     Sample,
     Shape,
-    folded,
 )
 
 _SHIPPED = "rules/formats"
@@ -45,6 +44,7 @@ _TOP = (
     "starts", "other", "wrapped", "empty", "generic", "find", "record", "part", "shape", "sample",
     "advice",
 )  # fmt: skip
+_FOLDED = re.compile("[a-z0-9]+")
 _FAULT = "="
 """A key that no table of TOML has: what is wrong with the file."""
 _ONES_OWN = ("title", "sample", "advice")
@@ -141,7 +141,7 @@ def _words() -> Mapping[str, tuple[str, ...]]:
     """Return what devices may call a cell, by word. Raises RulesError where a list is none."""
     where, table = shipped.tables("words.toml")
     for word, names in table.items():
-        if not isinstance(names, list) or any(name != folded(name) for name in map(str, names)):
+        if not isinstance(names, list) or not all(_FOLDED.fullmatch(str(name)) for name in names):
             raise RulesError(Problem(where, "is a list of small letters and numbers.", word))
     return {word: tuple(names) for word, names in table.items()}
 
@@ -395,7 +395,7 @@ class _Reader:
 def _over(base: Mapping[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:
     """Return a shape with what the format says for all shapes; its own fields and words win."""
     merged = {**base, **shape}
-    for key in ("fields", "when"):
+    for key in ("fields", "when", "find"):
         if isinstance(base.get(key), dict) and isinstance(shape.get(key), dict):
             merged[key] = {**base[key], **shape[key]}
     return merged

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -378,12 +377,3 @@ class Format:
         """Tell whether any event of this format can have a field."""
         counted = (shape for shape in self.shapes if not shape.repeats)
         return any(field.name == field_name for shape in counted for field in shape.fields)
-
-
-def folded(name: str) -> str:
-    """Return the letters and numbers of a name, in lower case, by which a word is known.
-
-    >>> folded("Client-IP")
-    'clientip'
-    """
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from agent.model import PAIRED, Condition, Field, Format, Shape, folded
+from agent.model import PAIRED, Condition, Field, Format, Shape
 
 _LOOKED = 2000
 """Lines of a text that are looked at for names."""
@@ -105,7 +105,7 @@ def _meanings(name: str, wrapped: Sequence[str]) -> Iterator[str]:
     >>> list(_meanings('$."properties"."clientIP"', ["properties"]))
     ['propertiesclientip', 'clientip']
     """
-    yield folded(name.removesuffix("[0]"))
+    yield re.sub(r"\[0]$|[^a-z0-9]", "", name.lower())
     for path in wrapped:
         if name.startswith(f"{_path(path)}."):
             yield from _meanings(f"${name.removeprefix(_path(path))}", wrapped)
