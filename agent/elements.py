@@ -19,9 +19,11 @@ _LOOKED: Final = 4096
 _LISTS: Final = rb"records|value|events|logs|logevents|entries|items|data|results|hits"
 _FLAT: Final = rb"(?>[^{}\[\]]|\{[^{}\[\]]*\})*?"
 _ARRAY: Final = re.compile(rb'\s*\[\s*\{\s*"')
+_QUEUED: Final = re.compile(rb'(?i)\s*\{\s*"(?:%b)"\s*:\s*\[\s*\{\s*"' % _LISTS)
 _AROUND: Final = re.compile(
     rb'(?i)\s*\{%b(?:"\w+"\s*:\s*(\{)%b)?"(?:%b)"\s*:\s*\[\s*\{\s*"' % (_FLAT, _FLAT, _LISTS)
 )
+_ONE_A_LINE: Final = re.compile(rb"\s*\{[^\n]*\}[ \t]*\n\s*\{")
 _INDENTED: Final = re.compile(rb'\s*\{[ \t]*\n\s+"')
 
 
@@ -34,7 +36,9 @@ def level(start: bytes) -> int | None:
     looked = start[:_LOOKED]
     if _ARRAY.match(looked):
         return 1
-    if around := _AROUND.match(looked):
+    around = _AROUND.match(looked)
+    # In a log of lines an event may hold such a list; only a message of a queue begins with it.
+    if around and (not _ONE_A_LINE.match(start) or _QUEUED.match(looked)):
         return 3 if around[1] else 2
     return 0 if _INDENTED.match(looked) else None
 

@@ -90,6 +90,8 @@ def test_a_broken_document_keeps_its_size_and_goes_on(noise: str) -> None:
     [
         '{"a": 1, "answers": [{"b": 2}]}',
         '{"records": "none"}',
+        '{"src": "192.0.2.1", "qname": "a.example.com", "data": [{"type": "A"}]}',
+        '{"ts": 1, "about": {"results": [{"a": 1}]}}',
         "[1767258000] unbound[1:0] info: 192.0.2.1 a.example.com. A IN",
         "[]",
         "{}",
