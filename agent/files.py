@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -209,8 +210,9 @@ def telling(log: LogFile, head: bytes) -> bytes:
     """Return the first lines that can tell a format: of one endless line, what stands behind it."""
     if b"\n" in head:
         return head
-    first = next(blocks(log), None)
-    return (bytes(first.text).partition(b"\n")[2][:HEAD] if first else b"") or head
+    # The last line of a file may be without an end, and so a block of its own.
+    begun = b"".join(bytes(block.text) for block in islice(blocks(log), 2))
+    return begun.partition(b"\n")[2][:HEAD] or head
 
 
 def holds_packets(start: bytes) -> bool:

@@ -102,6 +102,14 @@ def test_lines_of_objects_are_no_document(line: str) -> None:
     assert elements.level(f"{line}\n".encode() * 2) is None
 
 
+def test_an_endless_event_hides_no_other(tmp_path: Path, run: Run) -> None:
+    """What is behind it tells the format, also where the document has no line end."""
+    first = {"ts": 1767258000, "src": "192.0.2.1", "qname": "a.example.com", "x": "y" * 2_000_000}
+    log = tmp_path / "a.json"
+    log.write_text(json.dumps([first, first | {"x": "y"}]), encoding="utf-8")
+    assert [row["line"] for row in run("parse", log).rows] == [2]
+
+
 def test_a_document_is_scanned_as_its_lines_are(tmp_path: Path, run: Run) -> None:
     rows = [
         {"ts": 1767258000 + n, "src": f"192.0.2.{n % 9}", "qname": f"w{n % 7}.slack.com"}
