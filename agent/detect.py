@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from agent.model import ASIDE, HEADER_CELLS, PAIRED, Format, Shape
+from agent.model import ASIDE, HEADER_CELLS, PAIRED, UNNAMED, Format, Shape
 
 LINES = 200
 """First lines of a file that are looked at."""
@@ -175,7 +175,7 @@ def _first_lines(head: bytes) -> bytes:
 
 def _possible(candidate: Format, sample: bytes) -> bool:
     """Leave out formats that a glance rules out; trying costs milliseconds each."""
-    if candidate.header and candidate.header != "first":
+    if candidate.header not in {"", "first", UNNAMED}:
         return candidate.header.encode() in sample
     if candidate.cut == "json" and b"{" not in sample:
         return False

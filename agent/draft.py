@@ -6,8 +6,6 @@ field is replaced by what the RFCs keep for examples, and all other cells are le
 
 from __future__ import annotations
 
-import csv
-import ipaddress
 import json
 import re
 from collections import Counter
@@ -22,6 +20,7 @@ import duckdb
 
 from agent import files, formats, parse, proof, reading
 from agent.errors import LogError, Problem
+from agent.looks import is_address, is_name, is_url, row, without_port
 
 Cells = dict[str, str]
 _LINES = 400
@@ -30,7 +29,6 @@ _MOST = 0.6
 """Share of lines or cells that must look alike."""
 _PAIR = re.compile(r'(?:^|[\s,;|])([A-Za-z_][\w.\-]*)=("[^"]*"|[^\s,;|]*)')
 _CEF_PAIR = re.compile(r"([\w.\[\]-]+)=(.*?)(?= [\w.\[\]-]+=|\s*$)")
-_NAME = re.compile(r"(?i)(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)+[a-z][a-z0-9-]{1,62}\.?")
 _REQUEST = re.compile(r'"(?:GET|POST|HEAD|PUT|CONNECT|OPTIONS|DELETE|PATCH) [^"]* HTTP/\d')
 _METHODS = {"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "DELETE", "PATCH", "TRACE"}
 _BLOCKED = re.compile(r"(?i)block|den[iy]|drop|reject|reset|refus|forbid|nxdomain_policy")
@@ -149,7 +147,7 @@ def _w3c(lines: Sequence[str]) -> Layout | None:
     columns = header.removeprefix("#Fields:").split()
     layout = Layout("w3c", {"header": "#Fields:", "quoted": True, "prefix": True}, header)
     for line in lines:
-        cells = _row(line, "\t" if "\t" in line else " ")
+        cells = row(line, "\t" if "\t" in line else " ")
         if not line.startswith("#") and len(cells) >= _MOST * len(columns):
             layout.lines.append((line, dict(zip(columns, cells, strict=False))))
     comments = sum(line.startswith("#") for line in lines)
@@ -204,7 +202,7 @@ def _pairs(lines: Sequence[str]) -> Layout | None:
     }
     delimiter = max(delimiters, key=lambda sign: delimiters[sign])
     # Pairs in an odd cell make no line of pairs.
-    cells = sum(len(_row(line, delimiter)) for line, _ in found)
+    cells = sum(len(row(line, delimiter)) for line, _ in found)
     if sum(len(pairs) for _, pairs in found) < cells / 2:
         return None
     layout = Layout("keyvalue", {"delimiter": delimiter})
@@ -216,7 +214,7 @@ def _pairs(lines: Sequence[str]) -> Layout | None:
 
 def _delimited(lines: Sequence[str]) -> Layout | None:
     for sign in "\t,;|":
-        rows = [(line, _row(line, sign)) for line in lines]
+        rows = [(line, row(line, sign)) for line in lines]
         width, often = Counter(len(cells) for _, cells in rows).most_common(1)[0]
         if width < 3 or often < _MOST * len(rows):
             continue
@@ -242,7 +240,7 @@ def _blanks(lines: Sequence[str]) -> Layout:
     requests = sum(bool(_REQUEST.search(line)) for line in lines) >= len(lines) / 2
     quoted = not requests and any('"' in line for line in lines)
     rows = [
-        (line, [c for c in (_row(line, " ") if quoted else line.split()) if c]) for line in lines
+        (line, [c for c in (row(line, " ") if quoted else line.split()) if c]) for line in lines
     ]
     widths = Counter(len(cells) for _, cells in rows)
     usual = widths.most_common(1)[0][0] if widths else 1
@@ -257,37 +255,11 @@ def _blanks(lines: Sequence[str]) -> Layout:
     return layout
 
 
-def _row(line: str, sign: str) -> list[str]:
-    """Cut a line at a sign that does not stand in quotes."""
-    with suppress(csv.Error):
-        return next(csv.reader([line], delimiter=sign, skipinitialspace=sign == ","), [])
-    return line.split(sign)
-
-
 def _is_title(cell: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_][\w .()/#-]*", cell)) and not _NAME.fullmatch(cell)
+    return bool(re.fullmatch(r"[A-Za-z_][\w .()/#-]*", cell)) and not is_name(cell)
 
 
 # ---- What columns look like
-
-
-def _is_address(value: str) -> bool:
-    with suppress(ValueError):
-        ipaddress.ip_address(value.strip("[]"))
-        return True
-    return False
-
-
-def _without_port(value: str) -> str:
-    head, sign, port = value.rpartition(":")
-    return head if sign and port.isdigit() and value.count(":") == 1 else value
-
-
-def _is_url(value: str) -> bool:
-    authority = re.split(r"[/?]", value.partition("://")[2] or value, maxsplit=1)[0]
-    return bool(_NAME.fullmatch(_without_port(authority))) and (
-        "/" in value or ":" in value or "?" in value
-    )
 
 
 def _is_user(value: str) -> bool:
@@ -296,9 +268,9 @@ def _is_user(value: str) -> bool:
 
 
 _LOOKS: Final[Mapping[str, tuple[tuple[str, Callable[[str], bool]], ...]]] = {
-    "client": (("", _is_address), ("before_colon", lambda v: _is_address(_without_port(v)))),
-    "dest_ip": (("", _is_address), ("before_colon", lambda v: _is_address(_without_port(v)))),
-    "host": (("host", lambda v: bool(_NAME.fullmatch(v))), ("url", _is_url)),
+    "client": (("", is_address), ("before_colon", lambda v: is_address(without_port(v)))),
+    "dest_ip": (("", is_address), ("before_colon", lambda v: is_address(without_port(v)))),
+    "host": (("host", is_name), ("url", is_url)),
     "method": (
         ("", lambda v: v.upper() in _METHODS),
         ("bracketed", lambda v: v.strip('"') in _METHODS),
@@ -427,7 +399,7 @@ def _stand_in(name: str, how: Mapping[str, Any], value: str, number: int) -> str
     n = number % 4
     match name:
         case "client" | "dest_ip":
-            bare = _without_port(value) if how.get("as") == "before_colon" else value
+            bare = without_port(value) if how.get("as") == "before_colon" else value
             first = "192.0.2.1" if name == "client" else "203.0.113.7"
             return (f"2001:db8::{n + 1}" if ":" in bare else f"{first}{n}") + value[len(bare) :]
         case "host" if how.get("as") == "url":

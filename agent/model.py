@@ -158,6 +158,8 @@ NEXT_CELL = "next"
 """Another: the line behind this one, for a shape whose ``when`` states a text word for word."""
 LINE_CELL = "line"
 """And the line itself, without a prefix."""
+UNNAMED = "none"
+"""In place of a header: no line names the columns, so their cells tell what they are."""
 ASIDE = frozenset({SYSLOG_CELL, NEXT_CELL, LINE_CELL})
 """Cells that no cut makes."""
 
@@ -316,7 +318,8 @@ class Format:
     delimiter: str
     quoted: bool
     header: str
-    """What a line that names the columns starts with; ``first`` for the first line; or nothing."""
+    """What a line that names the columns starts with; ``first`` for the first line; ``none`` where
+    cells must tell what they are; or nothing, where the format knows."""
     prefix: bool
     """True where what looks like a syslog prefix belongs to the cells and is not taken off."""
     starts: tuple[str, ...]

@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
+from agent import looks
 from agent.cuts import Layer, cut_of, listed, pair_column, text
-from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, Field, Format
+from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, UNNAMED, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
@@ -26,6 +27,10 @@ from agent.wording import named, spoken, told
 
 LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
+_GUESSED = 65_536
+"""Bytes of a text that show what its columns are where no header names them."""
+_ROWS = 400
+"""Lines of these, at most."""
 OTHER = "other"
 """The outcome of a line that rightly is no event: a comment, an answer, another kind of record."""
 
@@ -127,6 +132,9 @@ def sections(
     if spoken(log_format):
         yield clean, named(log_format, clean, columns)
         return
+    if log_format.header == UNNAMED:
+        yield clean, columns or first_columns(log_format, bytes(clean[:_GUESSED]))
+        return
     if not log_format.header or log_format.header == "first":
         yield clean, columns
         return
@@ -154,12 +162,27 @@ def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
     """Return the columns in force at the start of a file, from its first bytes."""
     if spoken(log_format):
         return named(log_format, head)
+    if log_format.header == UNNAMED:
+        return _looked_at(log_format, head)
     if log_format.header == "first":
         lines = head.decode("utf-8", "replace").split("\n")
         return header_columns(log_format, next((line for line in lines if line.strip()), ""))
     if log_format.header and (at := head.find(log_format.header.encode())) >= 0:
         return header_columns(log_format, head[at:].decode("utf-8", "replace").partition("\n")[0])
     return ()
+
+
+def _looked_at(log_format: Format, head: bytes) -> tuple[str, ...]:
+    """Return names for columns that have none, by what their cells look like."""
+    text = head.decode("utf-8", "replace").split("\n")[:_ROWS]
+    lines = [line for line in text if line.strip() and not line.startswith("#")]
+    if looks_prefixed(head) and not log_format.prefix:
+        lines = [without_prefix(line) for line in lines]
+    words = looks.columns([looks.row(line, log_format.delimiter) for line in lines])
+    return tuple(
+        log_format.words[word][0] if word in log_format.words else f"{number}"
+        for number, word in enumerate(words, 1)
+    )
 
 
 def without_prefix(line: str) -> str:

@@ -9,7 +9,7 @@ import duckdb
 
 from agent import parse
 from agent.errors import Problem
-from agent.model import Format
+from agent.model import UNNAMED, Format
 
 
 def check_samples(con: duckdb.DuckDBPyConnection, formats: Iterable[Format]) -> list[Problem]:
@@ -65,12 +65,14 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
 
     Times are ISO 8601 in UTC; a line without a year is read in January 2026.
     """
-    alike: dict[tuple[str, bool], list[int]] = {}
+    alike: dict[tuple[str, bool, int], list[int]] = {}
     for number, sample in enumerate(log_format.samples):
         prefixed = parse.looks_prefixed(f"{sample.line}\n".encode())
-        alike.setdefault((sample.header, prefixed), []).append(number)
+        # Without a header each sample is a log of its own, whose cells tell what its columns are.
+        own = number if log_format.header == UNNAMED else 0
+        alike.setdefault((sample.header, prefixed, own), []).append(number)
     found: dict[int, Sampled] = {}
-    for (header, prefixed), numbers in alike.items():
+    for (header, prefixed, _), numbers in alike.items():
         told = (f"{log_format.samples[number].line}\n".encode() for number in numbers)
         lines: bytes | bytearray = b"".join(
             parse.records(log_format, line).partition(b"\n")[0] + b"\n" for line in told

@@ -47,6 +47,7 @@ GROUND = (
     "agent.errors",
     "agent.model",
     "agent.sql",
+    "agent.looks",
     "agent.compiled",
     "agent.__init__",
 )

@@ -257,6 +257,9 @@ LOUD = [
         '{"time":"2026-01-01T09:00:27Z","user":"root","hostname":"web1.example.net","msg"'
         ':"logged in"}'
     ),
+    '"2026-01-01 09:00:33","192.0.2.36","nas.example.com","daily","ok","1.5 GB"',
+    "2026-01-01 09:00:34,192.0.2.37,mx.example.net,a@example.com,b@example.org,queued",
+    "1767258035;192.0.2.38;02:00:5e:00:53:01;pc7.corp.example.com;3600",
 ]
 
 
