@@ -69,7 +69,7 @@ def cut_of(
         case "found":
             return _Found(log_format.find, stripped=stripped)
         case "keyvalue":
-            return _Keyed(log_format.keys)
+            return _Keyed(log_format.keys, ":" if log_format.colons else "=")
         case _:
             return _Headed(log_format)
 
@@ -222,12 +222,14 @@ def _path(name: str) -> str:
 class _Keyed:
     """Cells that are values of ``key=value`` pairs: columns of the relation (``agent.pairs``)."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], sign: str = "=") -> None:
+        self._sign = sign
         self._columns = {key: pair_column(number) for number, key in enumerate(keys)}
 
     def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
-        # LEEF holds pairs as well, but says itself what it is.
-        return "contains(line, '=') AND NOT contains(line, 'LEEF:')"
+        # LEEF holds pairs as well, but says itself what it is; so does JSON.
+        other = '{"' if self._sign == ":" else "LEEF:"
+        return f"contains(line, '{self._sign}') AND NOT contains(line, '{other}')"
 
     def cell(self, name: str, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
         return self._columns[name]

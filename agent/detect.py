@@ -200,7 +200,8 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
             return False
     if candidate.words:
         # Whether a device has a name for a cell shows when it is tried.
-        return candidate.cut != "keyvalue" or b"=" in sample
+        sign = b": " if candidate.colons else b"="
+        return candidate.cut != "keyvalue" or sign in sample or sign.replace(b" ", b'"') in sample
     if candidate.cut not in {"json", *PAIRED} and candidate.header != "first":
         return True
     asked = [one.cells for one in shape.when if any(v[0] != "!" for v in one.values if v)]

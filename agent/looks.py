@@ -105,10 +105,9 @@ def columns(rows: Iterable[Sequence[str]]) -> tuple[str, ...]:
     ('time', '', 'client_address', 'host')
     """
     lines = list(rows)
+    widths = Counter(map(len, lines))
     # Some devices leave out what is at the end, so wider lines count as well.
-    width = (
-        max(Counter(map(len, lines)).items(), key=lambda one: (one[1], one[0]))[0] if lines else 0
-    )
+    width = max(widths, key=lambda many: (widths[many], -many), default=0)
     table = [cells[:width] for cells in lines if len(cells) >= width]
     told = [
         [cells[place].strip() for cells in table if _says(cells[place])] for place in range(width)
@@ -174,18 +173,18 @@ def _what(full: Sequence[Sequence[str]]) -> tuple[str, int | None]:
 
     Names of one domain are those of a company's own machines.
     """
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, bool, int]] = []
     for place, cells in enumerate(full):
         sites = [_authority(value).lower() for value in cells]
         names = [site for site in sites if not is_address(site)]
         lettered = len(names) >= _LETTERED * len(sites)
         domains = {tuple(name.rstrip(".").split(".")[-2:]) for name in names}
         if lettered and _all(names, _is_common) and (len(domains) > 1 or len(cells) <= _FEW):
-            found.append((len(set(names)), -place))
+            found.append((len(set(names)), any(map(is_url, cells)), -place))
     if not found:
         return "host", None
-    place = -max(found)[1]
-    return ("url" if any(map(is_url, full[place])) else "host"), place
+    _, urls, place = max(found)
+    return "url" if urls else "host", -place
 
 
 def _is_common(name: str) -> bool:

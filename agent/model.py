@@ -316,6 +316,8 @@ class Format:
     kind: str
     cut: str
     delimiter: str
+    colons: bool
+    """For ``keyvalue``: whether a colon, before a blank or a quote, stands behind each key."""
     quoted: bool
     header: str
     """What a line that names the columns starts with; ``first`` for the first line; ``none`` where

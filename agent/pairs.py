@@ -55,13 +55,21 @@ _UNLIKE = np.array([8 * (_WORD - max(1, size)) for size in range(_WORD + 1)], np
 
 
 def columns(
-    text: Text, cut: str, delimiter: str, keys: Sequence[str], *, loose: bool = False
+    text: Text,
+    cut: str,
+    delimiter: str,
+    keys: Sequence[str],
+    *,
+    loose: bool = False,
+    colons: bool = False,
 ) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it.
 
-    A ``loose`` value may hold delimiters without quotes around it, up to the next key.
+    A ``loose`` value may hold delimiters without quotes around it, up to the next key. ``colons``
+    stand for the equals signs of ``keyvalue``, each before a blank or a quote.
     """
-    pairs = np.empty((5, np.count_nonzero(text.array == _EQUALS)), np.int32)
+    signed = text.replaced(b": ", b"= ").replaced(b':"', b'="') if colons else text
+    pairs = np.empty((5, np.count_nonzero(signed.array == _EQUALS)), np.int32)
     match cut:
         case "cef":
             count = _spaced(text.array, text.starts, text.ends, pairs)
@@ -71,7 +79,7 @@ def columns(
             tab = _TAB if b"\t" in tabbed.data else 0
             count = _stated(tabbed.array, text.starts, text.ends, pairs, tab)
         case _:
-            count = _delimited(text.array, text.starts, text.ends, pairs, ord(delimiter), loose)
+            count = _delimited(signed.array, text.starts, text.ends, pairs, ord(delimiter), loose)
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, tuple(pairs[:, :count]), *_looked_for(names), views)

@@ -104,7 +104,8 @@ def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Arra
         from agent import pairs  # noqa: PLC0415
 
         cut, keys = log_format.cut, log_format.keys
-        values = pairs.columns(text, cut, log_format.delimiter, keys, loose=log_format.generic)
+        loose, colons = log_format.generic, log_format.colons
+        values = pairs.columns(text, cut, log_format.delimiter, keys, loose=loose, colons=colons)
         columns |= {pair_column(number): value for number, value in enumerate(values)}
     if listed(log_format):
         from agent import quoted  # noqa: PLC0415

@@ -118,10 +118,12 @@ def _keys_in(line: bytes, log_format: Format) -> Iterator[str]:
         # What stands between pairs, each line of LEEF says for itself.
         yield from _KEY.findall(text)
         return
+    if log_format.colons:
+        text = text.replace(": ", "= ").replace(':"', '="')
     for part in text.split(log_format.delimiter):
-        key, sign, _ = part.partition("=")
-        if sign and key.strip():
-            # A relay's prefix may stand before the first.
+        # A relay's prefix may stand before the first, and end with a colon.
+        *keys, _ = part.split("=", 2 if log_format.colons else 1)
+        for key in filter(str.strip, keys):
             yield from (key.strip(), key.split()[-1])
 
 

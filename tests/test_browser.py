@@ -199,6 +199,7 @@ def test_the_address_opens_an_app_and_a_choice_changes_it(browser: Browser, addr
         page.get_by_role("option").nth(1).click()
         expect(page.locator("h1")).not_to_have_text(before)
         expect(page).to_have_url(re.compile(r"/app\?app="))
+        rest(page)
         page.go_back()
         expect(page.locator("h1")).to_have_text(before)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import duckdb
 import pytest
 
-from agent import detect, formats, looks, reading
+from agent import detect, formats, looks, reading, rulebook, scan
+from agent.settings import Settings
 
 KNOWN = formats.load_formats()
 SITES = ("app.example.com", "www.example.org", "files.example.net", "h3.example.com")
@@ -33,6 +37,22 @@ def test_a_log_without_a_header_is_read(sign: str) -> None:
     assert found.format.name == f"generic_columns{SIGNS[sign]}"
     tally = reading.attempt(con, text)(found.format, text)
     assert (tally.named, tally.rejects) == (12, 0)
+
+
+def test_a_scan_says_that_it_guesses(tmp_path: Path) -> None:
+    """Once for each folder, and not where somebody names the format."""
+    rows = table(TIMES, CLIENTS, SITES, ("200",))
+    for name in ("a.log", "b.log"):
+        text = "".join(f"{'|'.join(row)}\n" for row in rows)
+        (tmp_path / name).write_text(text.replace("09:00", "09:01") if name == "b.log" else text)
+    book = rulebook.load_rules()
+    logs = [tmp_path / "a.log", tmp_path / "b.log"]
+    found = scan.scan(logs, tmp_path / "one", Settings(), book)
+    assert (found.events, found.rejects) == (24, 0)
+    (note,) = found.notes
+    assert str(note).startswith("a.log: is read as generic_columns_pipe: a guess;")
+    named = replace(Settings(), format="generic_columns_pipe")
+    assert scan.scan(logs, tmp_path / "two", named, book).notes == []
 
 
 def test_of_two_addresses_the_one_inside_asked() -> None:

@@ -106,6 +106,15 @@ def stated(line: str, key: str) -> str:
     return trimmed(pair[1]) if pair else ""
 
 
+def test_colons_may_stand_for_equals_signs() -> None:
+    """Before a blank or a quote; any other colon is part of a value, and so is an equals sign."""
+    key, other = KEYS[:2]
+    line = f'<13>{key}: http://a:80/?b=c, {other}:"1, 2", x: y'
+    text = Text(f"{line}\n".encode())
+    values = pairs.columns(text, "keyvalue", ",", [key, other], colons=True)
+    assert [value.to_pylist() for value in values] == [["http://a:80/?b=c"], ["1, 2"]]
+
+
 @pytest.mark.parametrize("delimiter", [" ", "\t", "|", ","])
 @FUZZ
 @given(st.lists(LINE, min_size=1, max_size=4))

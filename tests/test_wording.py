@@ -22,6 +22,16 @@ def test_each_device_has_its_own_names() -> None:
     assert told == wording.told(told, ("another",))
 
 
+def test_colons_stand_behind_names_as_well() -> None:
+    """A time, an address or a URL holds colons, and so does a tag before the first name."""
+    line = b"Jan  1 09:00:00 gw app[7]: SrcIP: 2001:db8::1, URL: https://a.example.com, x: 1\n"
+    assert wording.named(KNOWN["generic_colon"], line) == ("SrcIP", "URL")
+    assert wording.named(KNOWN["generic_colon_semicolon"], b'[src:"1"; dst:"2"]\n') == (
+        "[src",
+        "dst",
+    )
+
+
 def test_names_that_are_known_stay() -> None:
     """A block of a log may have none of them."""
     names = wording.named(KNOWN["generic_kv"], b"qname=1\n", ("src",))
