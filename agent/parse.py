@@ -384,8 +384,15 @@ class _Query:
             # address is mostly not asked for.
             made = ways[1] if name == "dest_ip" else self.made.column(ways[1])
             return f"CASE WHEN shape > 0 THEN {made} END"
-        cases = " ".join(f"WHEN {number} THEN {way}" for number, way in ways.items())
-        return f"CASE shape {cases} END"
+        alike: dict[str, list[str]] = {}
+        for number, way in ways.items():
+            alike.setdefault(way, []).append(f"shape = {number}")
+        cases = " ".join(
+            f"WHEN {' OR '.join(shapes)} THEN {way}"
+            for way, shapes in alike.items()
+            if way != "NULL"
+        )
+        return f"CASE {cases} END"
 
     def told(self, name: str) -> str:
         """Return a field of the last layer; a text that says nothing is null there."""
@@ -493,10 +500,10 @@ class _Query:
 
     def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""
-        # Not IN: DuckDB makes a join of a longer list. Most values are longer than all of them.
         empty = dict.fromkeys(word.lower() if lowered else word for word in self._format.empty)
-        words = " ".join(f"WHEN {cell} = {text(word)} THEN NULL" for word in empty)
+        # Not IN: DuckDB makes a join of a longer list. Most values are longer than all of them.
         longest = max(len(word.encode()) for word in empty)
+        words = " ".join(f"WHEN {cell} = {text(word)} THEN NULL" for word in empty)
         return f"CASE WHEN strlen({cell}) > {longest} THEN {cell} {words} ELSE {cell} END"
 
     def _any_of(self, cell: str, patterns: tuple[str, ...]) -> str:

@@ -153,13 +153,12 @@ def _ordered(value: str, field: Field, reading: Reading) -> str:
         f"FROM (SELECT {reads} FROM shaped WHERE shape > 0 AND {_SOME})) "
         "ORDER BY score.lines DESC, score.span, score.number LIMIT 1)"
     )
-    forms = list(field.formats)
     cases = " ".join(
-        f"WHEN {number} THEN try_strptime({value}, "
-        f"{_forms([form, *(other for other in forms if other != form)])})"
-        for number, form in enumerate(forms)
+        f"WHEN {number} THEN try_strptime({value}, {text(form)})"
+        for number, form in enumerate(field.formats)
     )
-    return _utc(f"CASE {best} {cases} END", field, reading)
+    others = f"try_strptime({value}, {_forms(list(field.formats))})"
+    return _utc(f"coalesce(CASE {best} {cases} END, {others})", field, reading)
 
 
 def _iso(value: str, field: Field, reading: Reading) -> str:
