@@ -9,7 +9,7 @@ spoils its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from agent.model import HEADER_CELLS, Format, Pivot, Shape
@@ -20,30 +20,75 @@ _TAB = "\t"
 _NAME = re.compile(r"\(\?P<(\w+)>")
 
 
+class Parts(Protocol):
+    """Where an expression is computed once that a cut asks for again and again."""
+
+    def column(self, expression: str) -> str:
+        """Return what stands for the expression."""
+
+
 class Layer:
     """Columns of one step of the query, each expression once."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._columns: dict[str, str] = {}
+        self._shapes: dict[str, set[int]] = {}
 
-    def column(self, expression: str) -> str:
-        """Return the name of the column that holds an expression; add it where it is new."""
+    def column(self, expression: str, shape: int = 1) -> str:
+        """Return the name of the column that holds an expression; add it where it is new.
+
+        What only shapes behind the first one ask for is computed for their lines alone, in a layer
+        that knows the shape of each line.
+        """
+        self._shapes.setdefault(expression, set()).add(shape)
         return self._columns.setdefault(expression, f"{self._prefix}{len(self._columns) + 1}")
+
+    def known(self, expression: str) -> str | None:
+        """Return the name of the column that holds an expression, None where there is none."""
+        return self._columns.get(expression)
 
     @property
     def sql(self) -> str:
         """The columns as they stand in a SELECT list, led by a comma where there are any."""
-        return "".join(f", {expression} AS {name}" for expression, name in self._columns.items())
+        return "".join(f", {self._made(made)} AS {name}" for made, name in self._columns.items())
+
+    def _made(self, expression: str) -> str:
+        shapes = sorted(self._shapes[expression])
+        if 1 in shapes or expression.isidentifier():
+            return expression
+        return f"CASE WHEN {of_shapes(shapes)} THEN {expression} END"
+
+
+class Shared:
+    """A layer from before the shape is known, as one shape sees it.
+
+    The first shape adds columns to it; another takes those that are there, and else what ``other``
+    makes of an expression.
+    """
+
+    def __init__(self, layer: Layer, other: Callable[[str], str], *, first: bool) -> None:
+        self._layer, self._first, self._other = layer, first, other
+
+    def column(self, expression: str) -> str:
+        """Return what stands for the expression."""
+        if self._first:
+            return self._layer.column(expression)
+        return self._layer.known(expression) or self._other(expression)
+
+
+def of_shapes(shapes: Iterable[int]) -> str:
+    """Return the condition that a line has one of some shapes."""
+    return " OR ".join(f"shape = {number}" for number in shapes)
 
 
 class Cut(Protocol):
     """SQL text that cuts a line of one shape."""
 
-    def complete(self, parts: Layer) -> str:
+    def complete(self, parts: Parts) -> str:
         """Return the condition that a line has this cut's structure."""
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         """Return the expression of one cell; ``NULL`` where the shape has none of that name."""
 
 
@@ -108,7 +153,7 @@ class _Listed:
             name: (pivot, offset) for pivot in shape.pivots for name, offset in _offsets(pivot)
         }
 
-    def _whole(self, parts: Layer) -> str:
+    def _whole(self, parts: Parts) -> str:
         if self._listed:
             return "listed"
         line = _protected(self._delimiter) if self._quoted else "line"
@@ -123,12 +168,12 @@ class _Listed:
             split = f"CASE WHEN contains(line, chr(9)) THEN {tabs} ELSE {split} END"
         return parts.column(split)
 
-    def _here(self, pivot: Pivot, parts: Layer) -> str:
+    def _here(self, pivot: Pivot, parts: Parts) -> str:
         whole = self._whole(parts)
         found = [f"list_position({whole}, {text(token)})" for token in pivot.tokens]
         return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
-    def complete(self, parts: Layer) -> str:
+    def complete(self, parts: Parts) -> str:
         conditions = [f"len({self._whole(parts)}) >= {self._least}"]
         conditions += [
             f"coalesce({self._here(pivot, parts)}, 0) > {len(pivot.left)}"
@@ -139,7 +184,7 @@ class _Listed:
             conditions.append("(NOT contains(line, '\"') OR len(string_split(line, '\"')) % 2 = 1)")
         return " AND ".join(conditions)
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         whole = self._whole(parts)
         if name in self._numbers:
             value = f"{whole}[{self._numbers[name]}]"
@@ -185,7 +230,7 @@ class _Json:
         self._wrapped, self._generic = log_format.wrapped, log_format.generic
         self._places = {name: number for number, name in enumerate(dict.fromkeys(cells), 1)}
 
-    def _whole(self, parts: Layer) -> str:
+    def _whole(self, parts: Parts) -> str:
         paths = ", ".join(text(_path(name)) for name in self._places)
         start = "CASE WHEN starts_with(line, '{') THEN line ELSE substr(line, instr(line, '{')) END"
         if self._wrapped:
@@ -198,10 +243,10 @@ class _Json:
             start = f"CASE WHEN {held} THEN coalesce({inside}, {start}) ELSE {start} END"
         return parts.column(f"try(json_extract_string({start}, [{paths}]))")
 
-    def complete(self, parts: Layer) -> str:
+    def complete(self, parts: Parts) -> str:
         return f"{self._whole(parts)} IS NOT NULL"
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         found = f"{self._whole(parts)}[{self._places[name]}]"
         if not self._generic:
             return found
@@ -226,12 +271,12 @@ class _Keyed:
         self._sign = sign
         self._columns = {key: pair_column(number) for number, key in enumerate(keys)}
 
-    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+    def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
         # LEEF holds pairs as well, but says itself what it is; so does JSON.
         other = '{"' if self._sign == ":" else "LEEF:"
         return f"contains(line, '{self._sign}') AND NOT contains(line, '{other}')"
 
-    def cell(self, name: str, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+    def cell(self, name: str, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
         return self._columns[name]
 
 
@@ -247,15 +292,15 @@ class _Headed(_Keyed):
         super().__init__(log_format.keys)
         self._cut, self._names = log_format.cut, HEADER_CELLS[log_format.cut]
 
-    def _whole(self, parts: Layer) -> str:
+    def _whole(self, parts: Parts) -> str:
         header = rf"^(?:[^|]*[|]){{{len(self._names)}}}"
         return parts.column(f"string_split(regexp_extract(line, {text(header)}), '|')")
 
-    def complete(self, parts: Layer) -> str:
+    def complete(self, parts: Parts) -> str:
         parted = f"len({self._whole(parts)}) > {len(self._names)}"
         return parted if self._cut == "cef" else f"contains(line, 'LEEF:') AND {parted}"
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         if name in self._names:
             return f"{self._whole(parts)}[{self._names.index(name) + 1}]"
         value = super().cell(name, parts)
@@ -274,18 +319,20 @@ class _Matched:
         self._pattern = _NAME.sub(
             lambda found: "(" if found[1] in self._names else "(?:", shape.pattern
         )
+        self._matches = f"regexp_matches(line, {text(self._pattern)})"
 
-    def _whole(self, parts: Layer) -> str:
+    def _whole(self, parts: Parts) -> str:
         names = ", ".join(text(name) for name in self._names)
-        # To find groups takes ten times as long as to see that there is nothing to find.
-        matches = f"regexp_matches(line, {text(self._pattern)})"
         groups = f"regexp_extract(line, {text(self._pattern)}, [{names}])"
-        return parts.column(f"CASE WHEN {matches} THEN {groups} END")
+        # To find groups takes ten times as long as to see that there is nothing to find.
+        return parts.column(f"CASE WHEN {self._matches} THEN {groups} END")
 
-    def complete(self, parts: Layer) -> str:
-        return f"{self._whole(parts)} IS NOT NULL"
+    def complete(self, parts: Parts) -> str:
+        whole = self._whole(parts)
+        # Where no column holds the groups, a look is enough.
+        return f"{whole} IS NOT NULL" if whole.isidentifier() else self._matches
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         return f"{self._whole(parts)}.{name}" if name in self._names else "NULL"
 
 
@@ -298,10 +345,10 @@ class _Found:
     def __init__(self, patterns: Mapping[str, str], *, stripped: bool) -> None:
         self._patterns, self._stripped = patterns, stripped
 
-    def complete(self, parts: Layer) -> str:  # noqa: ARG002 - as the protocol has it
+    def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
         return "true"
 
-    def cell(self, name: str, parts: Layer) -> str:
+    def cell(self, name: str, parts: Parts) -> str:
         pattern = text(self._patterns[name])
         found = f"regexp_extract(line, {pattern}, 1)"
         if self._stripped:

@@ -12,12 +12,13 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from agent import looks
-from agent.cuts import Layer, cut_of, listed, pair_column, text
+from agent.cuts import Layer, Parts, Shared, cut_of, listed, of_shapes, pair_column, text
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, UNNAMED, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
@@ -228,15 +229,17 @@ def _parted(record: bytes, part: bytes) -> bytes:
 def events_sql(log_format: Format, reading: Reading, relation: str = "lines") -> str:
     """Return the SELECT that turns a relation of lines into events.
 
-    One step a layer: the line, its parts, its cells, its shape and values, what is made of them,
-    its fields; each is computed once and only where a later layer asks for it. A line that is no
+    One step a layer: the line, its parts, its cells, its shape, further parts and cells that only
+    some shapes have, its values, what is made of them, its fields; each is computed once and only
+    where a later layer asks for it. A line that is no
     event has no fields.
     """
     query, names = _Query(log_format, reading), log_format.names
+    # First of all: what tells a shape is there for its fields as well.
+    shape = query.shape()
     fields = ", ".join(f"{query.field(name)} AS {name}" for name in names)
     told = ", ".join(f"{query.told(name)} AS {name}" for name in names)
     given = ", ".join(_early(reading.ahead) if name == "ts" else name for name in names)
-    shape = query.shape()
     # What looks at all lines before it reads one would cut them all again each time.
     kept = "MATERIALIZED" if query.looks_around else ""
     # Above a join DuckDB plans for seconds what it writes into itself again and again.
@@ -248,7 +251,10 @@ WITH trimmed AS {joined} (
     SELECT {query.line()} FROM {query.lines(relation)}),
 cut AS (SELECT *{query.parts.sql} FROM trimmed),
 cells AS (SELECT *{query.cells.sql} FROM cut),
-shaped AS {kept} (SELECT line_no, {shape} AS shape{query.values.sql} FROM cells),
+formed AS (SELECT *, {shape} AS shape FROM cells),
+late AS (SELECT *{query.late.sql} FROM formed),
+picked AS (SELECT *{query.picked.sql} FROM late),
+shaped AS {kept} (SELECT line_no, shape{query.values.sql} FROM picked),
 made AS (SELECT *{query.made.sql} FROM shaped),
 fields AS (SELECT *, {fields} FROM made),
 told AS (SELECT * REPLACE ({told}) FROM fields)
@@ -302,6 +308,7 @@ class _Query:
         self._stripped = _strips(log_format, prefixed=reading.prefixed)
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
+        self.late, self.picked = Layer("q"), Layer("w")
         self.values, self.made = Layer("v"), Layer("m")
         self._marks = dict.fromkeys(_marks(log_format))
         used = log_format.cells
@@ -384,13 +391,11 @@ class _Query:
             # address is mostly not asked for.
             made = ways[1] if name == "dest_ip" else self.made.column(ways[1])
             return f"CASE WHEN shape > 0 THEN {made} END"
-        alike: dict[str, list[str]] = {}
+        alike: dict[str, list[int]] = {}
         for number, way in ways.items():
-            alike.setdefault(way, []).append(f"shape = {number}")
+            alike.setdefault(way, []).append(number)
         cases = " ".join(
-            f"WHEN {' OR '.join(shapes)} THEN {way}"
-            for way, shapes in alike.items()
-            if way != "NULL"
+            f"WHEN {of_shapes(shapes)} THEN {way}" for way, shapes in alike.items() if way != "NULL"
         )
         return f"CASE {cases} END"
 
@@ -421,34 +426,58 @@ class _Query:
         return f"({' AND '.join(conditions)})"
 
     def _complete(self, number: int) -> str:
-        """Return the column that tells whether a line has the structure of a shape's cut."""
-        return self.cells.column(self._cuts[number - 1].complete(self.parts))
+        """Return what tells whether a line has the structure of a shape's cut."""
+        parts, cells = self._asked(number)
+        return cells.column(self._cuts[number - 1].complete(parts))
+
+    def _asked(self, number: int) -> tuple[Parts, Parts]:
+        """Return where parts and cells are that tell whether a line has a shape.
+
+        Those of the first shape are columns. CASE looks at a later condition only where no earlier
+        one holds, and most lines have the first shape, so there they stand in the condition itself.
+        Those of a generic format are the same long expressions again and again.
+        """
+        first = number == 1 or self._format.generic
+        parts = Shared(self.parts, "({})".format, first=number == 1)
+        return parts, Shared(self.cells, "({})".format, first=first)
+
+    def _picked(self, number: int) -> tuple[Parts, Parts]:
+        """Return where parts and cells are that fields of a shape take."""
+        late, picked = (partial(one.column, shape=number) for one in (self.late, self.picked))
+        first = number == 1
+        return Shared(self.parts, late, first=first), Shared(self.cells, picked, first=first)
 
     def _cell(self, number: int, name: str, *, lowered: bool = False) -> str:
         """Return the column that holds one cell of a shape."""
-        found = self._found(number, name)
+        parts, cells = self._picked(number)
+        found = self._found(number, name, parts)
         if found == "NULL":
             return found
-        return self.cells.column(f"lower({found})" if lowered else found)
+        return cells.column(f"lower({found})" if lowered else found)
 
-    def _found(self, number: int, name: str) -> str:
+    def _found(self, number: int, name: str, parts: Parts) -> str:
         """Return the expression of one cell of a shape."""
         if name == SYSLOG_CELL:
             return self._relayed(self._prefix) if self._prefixed else "NULL"
         if name in {NEXT_CELL, LINE_CELL}:
             return name
-        return self._cuts[number - 1].cell(name, self.parts)
+        return self._cuts[number - 1].cell(name, parts)
 
     def _either(self, number: int, cells: Sequence[str], *, lowered: bool) -> str:
-        """Return the column that holds the first of some cells that says something.
+        """Return what holds the first of some cells that says something.
 
         Of a generic format it is empty where none does: what must not be there is not.
         """
+        parts, own = self._asked(number)
+        found = [self._found(number, cell, parts) for cell in cells]
         if len(cells) == 1 and not self._format.generic:
-            return self._cell(number, cells[0], lowered=lowered)
-        found = [one for one in (self._found(number, cell) for cell in cells) if one != "NULL"]
-        first = f"coalesce({', '.join([*map(self._told, found), text('')])})"
-        return self.cells.column(f"lower({first})" if lowered else first)
+            (first,) = found
+        else:
+            told = [self._told(one) for one in found if one != "NULL"]
+            first = f"coalesce({', '.join([*told, text('')])})"
+        if first == "NULL":
+            return first
+        return own.column(f"lower({first})" if lowered else first)
 
     def _relayed(self, column: str) -> str:
         """Return the time in the prefix, which is a column or starts the line that is one."""
@@ -476,7 +505,7 @@ class _Query:
         The time in a prefix is looked for last of all where it is but the last resort: it is dear.
         """
         if field.sources == (SYSLOG_CELL,) and late and self._prefixed:
-            header = self.values.column(self.cells.column(self._prefix))
+            header = self.values.column(self._prefix, number)
             return TRANSFORM[field.transform](self._relayed(header), field, self._reading)
         if field.transform == "day":
             return TRANSFORM["day"]("", field, self._reading)
@@ -494,9 +523,10 @@ class _Query:
             value = f"coalesce({', '.join(told)})" if len(told) > 1 else cells[0]
             if (lowered or tell) and len(cells) == 1:
                 value = told[0]
-        made = TRANSFORM[field.transform](self.values.column(value), field, self._reading)
+        column = self.values.column(value, number)
+        made = TRANSFORM[field.transform](column, field, self._reading)
         # Too dear to be made again wherever it is named.
-        return self.made.column(made) if field.name == "alias" else made
+        return self.made.column(made, number) if field.name == "alias" else made
 
     def _told(self, cell: str, *, lowered: bool = False) -> str:
         """Return a cell, null where it says nothing."""
