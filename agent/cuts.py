@@ -9,7 +9,7 @@ spoils its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from agent.model import HEADER_CELLS, Format, Pivot, Shape
@@ -124,6 +124,22 @@ def listed(log_format: Format) -> bool:
     return log_format.cut == "delimited" and log_format.quoted
 
 
+def asked(log_format: Format, columns: Sequence[str], otherwise: int) -> int:
+    """Return how many cells of a line are asked for, counted from the left; else ``otherwise``.
+
+    ``columns`` are those that a header gave.
+    """
+    if log_format.header and not columns:
+        return otherwise
+    used, most = set(log_format.cells), 1
+    for shape in log_format.shapes:
+        if shape.tail or shape.pivots:
+            return otherwise
+        cut = _Listed(log_format, shape, columns or shape.columns)
+        most = max(most, cut.reach(used))
+    return most
+
+
 def text(value: str) -> str:
     """Return a SQL text literal.
 
@@ -152,6 +168,11 @@ class _Listed:
         self._pivots = {
             name: (pivot, offset) for pivot in shape.pivots for name, offset in _offsets(pivot)
         }
+
+    def reach(self, cells: Collection[str]) -> int:
+        """Return how many cells of a line are looked at, the last one included."""
+        numbers = (number for name, number in self._numbers.items() if name in cells)
+        return max([self._least, *numbers])
 
     def _whole(self, parts: Parts) -> str:
         if self._listed:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from agent import looks
-from agent.cuts import Layer, Parts, Shared, cut_of, listed, of_shapes, pair_column, text
+from agent.cuts import Layer, Parts, Shared, asked, cut_of, listed, of_shapes, pair_column, text
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, UNNAMED, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
@@ -63,17 +63,22 @@ def lines_table(
     """
     log_format = log_format and told(log_format, columns)
     numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
-    return _table(clean, numbers, log_format, prefixed=prefixed)
+    return _table(clean, numbers, log_format, columns, prefixed=prefixed)
 
 
 def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
     """Return lines of any table as ``lines_table`` would have them for another format."""
     numbers = lines["line_no"].to_numpy()
-    return _table(joined(lines["line"]), numbers, log_format, prefixed=prefixed)
+    return _table(joined(lines["line"]), numbers, log_format, (), prefixed=prefixed)
 
 
 def _table(
-    clean: bytes | bytearray, numbers: Places, log_format: Format | None, *, prefixed: bool
+    clean: bytes | bytearray,
+    numbers: Places,
+    log_format: Format | None,
+    named: Sequence[str],
+    *,
+    prefixed: bool,
 ) -> pa.Table:
     def batch(piece: Text, own: Places) -> pa.RecordBatch:
         # Not pa.array: it imports pandas, which takes longer than many a scan.
@@ -83,7 +88,7 @@ def _table(
             "line": piece.column(piece.starts, piece.ends),
         }
         if log_format is not None:
-            columns |= _cut(piece, log_format, prefixed=prefixed)
+            columns |= _cut(piece, log_format, named, prefixed=prefixed)
         return pa.record_batch(columns)
 
     parts = list(pieces(clean))
@@ -93,7 +98,9 @@ def _table(
         return pa.Table.from_batches(pool.map(batch, parts, np.split(numbers, edges[:-1])))
 
 
-def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Array]:
+def _cut(
+    text: Text, log_format: Format, named: Sequence[str], *, prefixed: bool
+) -> dict[str, pa.Array]:
     """Return the further columns of a relation of lines that one format asks for."""
     columns = {}
     if _strips(log_format, prefixed=prefixed):
@@ -111,7 +118,8 @@ def _cut(text: Text, log_format: Format, *, prefixed: bool) -> dict[str, pa.Arra
     if listed(log_format):
         from agent import quoted  # noqa: PLC0415
 
-        columns["listed"] = quoted.cells(text, log_format.delimiter)
+        most = asked(log_format, named, quoted.ALL)
+        columns["listed"] = quoted.cells(text, log_format.delimiter, most)
     return columns
 
 

@@ -15,15 +15,18 @@ from agent.spans import Bytes, Places, Text
 
 _Edges = NDArray[np.int32]
 _BLANK, _QUOTE, _ESCAPE = map(ord, ' "\\')
+ALL = 1 << 20
+"""More cells than any line has."""
 
 
-def cells(text: Text, delimiter: str) -> pa.Array:
-    """Return the cells of each line of a text: ``list<string>``, a row each."""
+def cells(text: Text, delimiter: str, most: int = ALL) -> pa.Array:
+    """Return the cells of each line of a text, at most so many: ``list<string>``, a row each."""
     mark = ord(delimiter)
-    at_most = np.count_nonzero(text.array == mark) + len(text.starts)
+    found = int(np.count_nonzero(text.array == mark))
+    at_most = min(found, most * len(text.starts)) + len(text.starts)
     rows, edges = np.zeros(len(text.starts) + 1, np.int32), np.zeros(at_most + 1, np.int32)
     clean = np.empty(len(text.array), np.uint8)
-    count = _cut(text.array, text.starts, text.ends, mark, clean, rows, edges)
+    count = _cut(text.array, text.starts, text.ends, mark, most, clean, rows, edges)
     buffers = [None, pa.py_buffer(edges), pa.py_buffer(clean)]
     values = pa.Array.from_buffers(pa.string(), count, buffers)
     lists = pa.list_(pa.string())
@@ -34,12 +37,19 @@ def cells(text: Text, delimiter: str) -> pa.Array:
 
 @compiled
 def _cut(
-    data: Bytes, starts: Places, ends: Places, mark: int, clean: Bytes, rows: _Edges, edges: _Edges
+    data: Bytes,
+    starts: Places,
+    ends: Places,
+    mark: int,
+    most: int,
+    clean: Bytes,
+    rows: _Edges,
+    edges: _Edges,
 ) -> int:
     """Fill the bytes of all cells, and where each line's cells and each cell's bytes end."""
     count, size = 0, 0
     for line in range(len(starts)):
-        place, end, inside = starts[line], ends[line], False
+        place, end, inside, last = starts[line], ends[line], False, count + most
         while place < end:
             here = data[place]
             place += 1
@@ -50,12 +60,15 @@ def _cut(
             elif here == mark and not inside:
                 count += 1
                 edges[count] = size
+                if count == last:
+                    break
                 if data[place] == _BLANK:
                     place += 1
             else:
                 clean[size] = here
                 size += 1
-        count += 1
-        edges[count] = size
+        if count < last:
+            count += 1
+            edges[count] = size
         rows[line + 1] = count
     return count
