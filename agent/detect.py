@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from agent.model import ASIDE, HEADER_CELLS, PAIRED, UNNAMED, Format, Shape
+from agent.model import ASIDE, COLONS, HEADER_CELLS, PAIRED, UNNAMED, Format, Shape
 
 LINES = 200
 """First lines of a file that are looked at."""
@@ -200,8 +200,8 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
             return False
     if candidate.words:
         # Whether a device has a name for a cell shows when it is tried.
-        sign = b": " if candidate.colons else b"="
-        return candidate.cut != "keyvalue" or sign in sample or sign.replace(b" ", b'"') in sample
+        signs = [colon for colon, _ in COLONS] if candidate.colons else ["="]
+        return candidate.cut != "keyvalue" or _any(signs, sample)
     if candidate.cut not in {"json", *PAIRED} and candidate.header != "first":
         return True
     asked = [one.cells for one in shape.when if any(v[0] != "!" for v in one.values if v)]

@@ -20,7 +20,7 @@ import duckdb
 
 from agent import files, formats, parse, proof, reading
 from agent.errors import LogError, Problem
-from agent.looks import is_address, is_name, is_url, row, without_port
+from agent.looks import METHODS, is_address, is_name, is_url, row, without_port
 
 Cells = dict[str, str]
 _LINES = 400
@@ -30,7 +30,6 @@ _MOST = 0.6
 _PAIR = re.compile(r'(?:^|[\s,;|])([A-Za-z_][\w.\-]*)=("[^"]*"|[^\s,;|]*)')
 _CEF_PAIR = re.compile(r"([\w.\[\]-]+)=(.*?)(?= [\w.\[\]-]+=|\s*$)")
 _REQUEST = re.compile(r'"(?:GET|POST|HEAD|PUT|CONNECT|OPTIONS|DELETE|PATCH) [^"]* HTTP/\d')
-_METHODS = {"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "DELETE", "PATCH", "TRACE"}
 _BLOCKED = re.compile(r"(?i)block|den[iy]|drop|reject|reset|refus|forbid|nxdomain_policy")
 _ALLOWED = re.compile(r"(?i)allow|accept|permit|pass|ok\b|success|observed|processed|_(?:hit|miss)")
 _TIMES: Final = (
@@ -272,8 +271,8 @@ _LOOKS: Final[Mapping[str, tuple[tuple[str, Callable[[str], bool]], ...]]] = {
     "dest_ip": (("", is_address), ("before_colon", lambda v: is_address(without_port(v)))),
     "host": (("host", is_name), ("url", is_url)),
     "method": (
-        ("", lambda v: v.upper() in _METHODS),
-        ("bracketed", lambda v: v.strip('"') in _METHODS),
+        ("", lambda v: v.upper() in METHODS),
+        ("bracketed", lambda v: v.strip('"') in METHODS),
     ),
     "blocked": (("", lambda v: bool(_BLOCKED.search(v) or _ALLOWED.search(v)) and len(v) < 40),),
     "user_agent": (

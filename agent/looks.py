@@ -45,7 +45,7 @@ _INSIDE: Final = tuple(
     map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 )
 """Private networks (RFC 1918, RFC 4193)."""
-_METHODS: Final = frozenset("GET POST HEAD PUT CONNECT OPTIONS DELETE PATCH".split())
+METHODS: Final = frozenset("GET POST HEAD PUT CONNECT OPTIONS DELETE PATCH TRACE".split())
 _VERDICT: Final = re.compile(
     r"(?i)(?:tcp_denied|allow|permit|pass|accept|block|den|drop|reject|refus|reset|sinkhole)[\w -]*"
 )
@@ -133,7 +133,7 @@ def columns(rows: Iterable[Sequence[str]]) -> tuple[str, ...]:
 
 _MORE: Final[Mapping[str, Callable[[str], bool]]] = {
     "user": lambda value: _LOGIN.fullmatch(value) is not None,
-    "method": _METHODS.__contains__,
+    "method": METHODS.__contains__,
     "verdict": lambda value: _VERDICT.fullmatch(value) is not None,
     "user_agent": lambda value: value.startswith("Mozilla/"),
 }

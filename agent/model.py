@@ -147,6 +147,8 @@ CUTS = ("blanks", "delimited", "w3c", "keyvalue", "json", "cef", "leef", "regex"
 
 PAIRED = ("keyvalue", "cef", "leef")
 """Those of them whose cells are values of ``key=value`` pairs."""
+COLONS = ((": ", "= "), (':"', '="'))
+"""What stands behind a key where that is a colon, and what in its place while pairs are found."""
 HEADER_CELLS = {
     "cef": tuple("cef device_vendor device_product device_version signature name severity".split()),
     "leef": tuple("leef device_vendor device_product device_version signature".split()),
@@ -158,10 +160,10 @@ NEXT_CELL = "next"
 """Another: the line behind this one, for a shape whose ``when`` states a text word for word."""
 LINE_CELL = "line"
 """And the line itself, without a prefix."""
-UNNAMED = "none"
-"""In place of a header: no line names the columns, so their cells tell what they are."""
 ASIDE = frozenset({SYSLOG_CELL, NEXT_CELL, LINE_CELL})
 """Cells that no cut makes."""
+UNNAMED = "none"
+"""In place of a header: no line names the columns, so their cells tell what they are."""
 
 FIELDS = (
     "ts",

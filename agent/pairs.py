@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agent.compiled import compiled
+from agent.model import COLONS
 from agent.spans import HALF, INLINE, KEPT, Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
@@ -68,7 +69,9 @@ def columns(
     A ``loose`` value may hold delimiters without quotes around it, up to the next key. ``colons``
     stand for the equals signs of ``keyvalue``, each before a blank or a quote.
     """
-    signed = text.replaced(b": ", b"= ").replaced(b':"', b'="') if colons else text
+    signed = text
+    for colon, equals in COLONS if colons else ():
+        signed = signed.replaced(colon.encode(), equals.encode())
     pairs = np.empty((5, np.count_nonzero(signed.array == _EQUALS)), np.int32)
     match cut:
         case "cef":

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from agent.model import PAIRED, Condition, Field, Format, Shape
+from agent.model import COLONS, PAIRED, Condition, Field, Format, Shape
 
 _LOOKED = 2000
 """Lines of a text that are looked at for names."""
@@ -118,8 +118,8 @@ def _keys_in(line: bytes, log_format: Format) -> Iterator[str]:
         # What stands between pairs, each line of LEEF says for itself.
         yield from _KEY.findall(text)
         return
-    if log_format.colons:
-        text = text.replace(": ", "= ").replace(':"', '="')
+    for colon, equals in COLONS if log_format.colons else ():
+        text = text.replace(colon, equals)
     for part in text.split(log_format.delimiter):
         # A relay's prefix may stand before the first, and end with a colon.
         *keys, _ = part.split("=", 2 if log_format.colons else 1)
