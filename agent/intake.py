@@ -132,13 +132,14 @@ class Intake:
             raise
         row.format, row.also = plan.format.name, [other.name for other in plan.also]
         row.source = setting.name if setting else log.folder or row.format
-        if plan.format.generic and plan.open and self._usual.get(row.source) != row.format:
+        lines, news = row.lines, self._usual.get(row.source) != row.format
+        self._usual[row.source] = row.format
+        self._lines(log, row, plan)
+        if plan.format.generic and plan.open and news and row.lines > lines:
             said = (
                 f"is read as {row.format}: a guess; 'sundial parse' shows what comes of its lines."
             )
             self._report.notes.append(Problem(log.name, said))
-        self._usual[row.source] = row.format
-        self._lines(log, row, plan)
         self._finish(row, log, before)
 
     def _finish(self, row: store.Ledger, log: files.LogFile, before: tuple[int, int, str]) -> None:

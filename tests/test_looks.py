@@ -51,6 +51,7 @@ def test_a_scan_says_that_it_guesses(tmp_path: Path) -> None:
     assert (found.events, found.rejects) == (24, 0)
     (note,) = found.notes
     assert str(note).startswith("a.log: is read as generic_columns_pipe: a guess;")
+    assert scan.scan(logs, tmp_path / "one", Settings(), book).notes == []
     named = replace(Settings(), format="generic_columns_pipe")
     assert scan.scan(logs, tmp_path / "two", named, book).notes == []
 
