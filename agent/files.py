@@ -248,6 +248,18 @@ def digests(text: bytes, lengths: Iterable[int]) -> dict[int, str]:
     return found
 
 
+def beginnings(start: bytes) -> bytes:
+    """Return 4 bytes for each line of a head: a digest of the head up to the end of that line.
+
+    By them a shorter copy of a log is told that ends anywhere between two lines.
+    """
+    running, found = hashlib.blake2b(digest_size=4), bytearray()
+    for line in start.splitlines(keepends=True):
+        running.update(line)
+        found += running.digest() if line.endswith(b"\n") else b""
+    return bytes(found)
+
+
 def tail_digest(log: LogFile, consumed: int) -> str:
     """Return the digest of the TAIL bytes of clean text that end at ``consumed``.
 

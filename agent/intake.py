@@ -167,14 +167,28 @@ class Intake:
             if found == row.tail_digest:
                 if row.file_id in self._changed and not row.firm:
                     self._flush()  # what is provisional is replaced in the store, not in a batch
-                row.head_length, row.head_digest = len(start), files.digest(start)
-                return row
+                return _known_by(row, start)
             # Only what was compared to its end can be called the beginning of a longer log.
             shorter = shorter or (not found and row.head_length == len(start))
-        if shorter:
+        if shorter or self._begins_another(log, head, start):
             return None
         number = store.next_id(self._ledger)
-        return store.Ledger(number, None, log.name, None, len(start), files.digest(start))
+        return _known_by(store.Ledger(number, None, log.name, None, 0, ""), start)
+
+    def _begins_another(self, log: files.LogFile, head: bytes, start: bytes) -> bool:
+        """Tell whether all lines of a file are the first lines of a log that was read."""
+        # Nobody can say whether the unfinished line behind them begins the next one: where the
+        # file is broken off it is not read, and behind so many lines that no header has it does.
+        rest, lines = head[len(start) :], start.count(b"\n")
+        if not lines or len(head) > files.HEAD - 4:
+            return False
+        if rest and not log.truncated and lines < _NO_HEADER:
+            return False
+        told = files.beginnings(start)[-4:]
+        return any(
+            row.beginnings[4 * lines - 4 : 4 * lines] == told and row.consumed >= len(start)
+            for row in self._ledger
+        )
 
     def _plan(
         self,
@@ -381,6 +395,17 @@ class Intake:
 
 _ENDED = {"read", "truncated"}
 """States of a file that is not looked into again until it changes."""
+
+
+_NO_HEADER = 16
+"""Lines; what a log of the same kind begins with is shorter."""
+
+
+def _known_by(row: store.Ledger, start: bytes) -> store.Ledger:
+    """Return a row by which a file that begins so will be known again."""
+    row.head_length, row.head_digest = len(start), files.digest(start)
+    row.beginnings = files.beginnings(start)
+    return row
 
 
 def _forget_tail(row: store.Ledger) -> None:

@@ -68,7 +68,8 @@ CREATE TABLE IF NOT EXISTS source_day (
 );
 
 -- The ledger. A file is its content: the digest of its first head_length bytes of clean text, and
--- of the bytes just before consumed. Path, size and modified only save a second look at it.
+-- of the bytes just before consumed; a shorter copy of it is told by beginnings. Path, size and
+-- modified only save a second look at it.
 CREATE TABLE IF NOT EXISTS log_file (
     file_id INTEGER NOT NULL, source_id INTEGER, path VARCHAR NOT NULL, format VARCHAR,
     head_length BIGINT NOT NULL, head_digest VARCHAR NOT NULL, consumed BIGINT NOT NULL,
@@ -78,7 +79,8 @@ CREATE TABLE IF NOT EXISTS log_file (
     first_seen TIMESTAMP, last_seen TIMESTAMP, has_user BOOLEAN NOT NULL, has_bytes BOOLEAN NOT NULL,
     has_client BOOLEAN NOT NULL, status VARCHAR NOT NULL, note VARCHAR,
     scanned_at TIMESTAMP NOT NULL, seconds DOUBLE NOT NULL,
-    tail_lines BIGINT NOT NULL, tail_events BIGINT NOT NULL, tail_rejects BIGINT NOT NULL
+    tail_lines BIGINT NOT NULL, tail_events BIGINT NOT NULL, tail_rejects BIGINT NOT NULL,
+    beginnings BLOB DEFAULT ''
 );
 
 CREATE TABLE IF NOT EXISTS reject (

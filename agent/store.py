@@ -23,8 +23,11 @@ import pyarrow as pa
 from agent.errors import Problem, StoreError
 from agent.sql import THREADS, lent, script, sections
 
-SCHEMA = "4"
+SCHEMA = "5"
 """Version of the star; a store of another version is refused, never half read."""
+_NEW_IN_5 = """
+ALTER TABLE log_file ADD COLUMN beginnings BLOB DEFAULT '';
+"""
 _NEW_IN_4 = """
 ALTER TABLE presence ADD COLUMN tunnels BIGINT;
 ALTER TABLE presence ADD COLUMN bare BIGINT;
@@ -34,10 +37,15 @@ _NEW_IN_3 = """
 ALTER TABLE presence ADD COLUMN unnamed BIGINT;
 ALTER TABLE presence ADD COLUMN hours INTEGER;
 """
-OLDER = {"2": _NEW_IN_3 + _NEW_IN_4, "3": _NEW_IN_4}
+OLDER = {
+    "2": _NEW_IN_3 + _NEW_IN_4 + _NEW_IN_5,
+    "3": _NEW_IN_4 + _NEW_IN_5,
+    "4": _NEW_IN_5,
+}
 """Older versions that become this one, and how."""
 
 
+_Octets = bytes  # a ledger has a column "bytes"
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - DuckDB keeps times in UTC and without a zone
 
 
@@ -76,6 +84,8 @@ class Ledger:
     tail_events: int = 0
     tail_rejects: int = 0
     """What an unfinished last line gave; part of the sums above until the file has grown."""
+    beginnings: _Octets = b""
+    """Of each line of the head: 4 bytes that tell the head up to there; empty where not known."""
 
     @property
     def firm(self) -> bool:
@@ -386,7 +396,7 @@ def _ledger_table(rows: Sequence[Ledger]) -> pa.Table:
         "has_user": pa.bool_(), "has_bytes": pa.bool_(), "has_client": pa.bool_(),
         "source": pa.string(), "path": pa.string(), "format": pa.string(),
         "head_digest": pa.string(), "tail_digest": pa.string(),
-        "status": pa.string(), "note": pa.string(),
+        "status": pa.string(), "note": pa.string(), "beginnings": pa.binary(),
     })  # fmt: skip
 
 

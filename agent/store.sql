@@ -82,7 +82,7 @@ DELETE FROM log_file WHERE file_id IN (SELECT file_id FROM new_file);
 INSERT INTO log_file
 SELECT file_id, source_id, path, format, head_length, head_digest, consumed, tail_digest, also, layout,
     size, modified, lines, events, rejects, bytes, first_seen, last_seen, has_user, has_bytes,
-    has_client, status, note, scanned_at, seconds, tail_lines, tail_events, tail_rejects
+    has_client, status, note, scanned_at, seconds, tail_lines, tail_events, tail_rejects, beginnings
 FROM new_file LEFT JOIN source USING (source);
 
 INSERT INTO reject SELECT * FROM new_reject;

@@ -394,6 +394,42 @@ def test_the_order_of_files_does_not_matter(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("log", [SHORT, LOG], ids=["short", "long"])
+def test_a_shorter_copy_beside_a_log_is_no_log(
+    tmp_path_factory: pytest.TempPathFactory, rules: Rules, log: bytes
+) -> None:
+    """Neither where it is read first nor where it comes later, plain or packed and broken off."""
+    lines = log.splitlines(keepends=True)
+    kept = len(lines) // 2 + 1
+    cut, unfinished = b"".join(lines[:kept]), lines[kept][:30]
+    noise = random.Random(4).randbytes(400).hex().encode()  # not one line of it is left
+    broken = gzip.compress(cut + unfinished + noise)[:-300]
+    alone, bench = (_bench(tmp_path_factory.mktemp(name), rules) for name in ("alone", "beside"))
+    alone.write("proxy/m.log", log)
+    alone.scan()
+    bench.write("proxy/a.log.gz", broken)
+    # Of a few lines and half a one nobody can say whether they are a copy.
+    bench.write("proxy/b.log", cut if len(lines) < 20 else cut + unfinished)
+    bench.write("proxy/m.log", log, 1)
+    bench.write("proxy/y.log", b"".join(lines[: kept - 2]))
+    bench.write("proxy/z.log.gz", broken)
+    for later in range(2):
+        bench.scan()
+        assert bench.facts()["usage_daily"] == alone.facts()["usage_daily"], later
+
+
+def test_a_log_that_is_but_a_header_goes_on_as_itself(bench: Bench) -> None:
+    """What all logs of a device begin with makes none a copy of another."""
+    header, _, rest = W3C.partition(b"2026")
+    bench.write("proxy/a.log", W3C)
+    bench.write("proxy/b.log", header, 1)
+    assert bench.scan().events == 5
+    lines = b"2026" + rest.replace(b"09:00", b"10:00")
+    bench.write("proxy/b.log", header + lines, 2)
+    assert bench.scan().events == 5
+    assert total(bench.facts()) == 10
+
+
 def test_files_of_one_line(bench: Bench) -> None:
     """An unfinished line is its file's own, however alike the files begin."""
     named = [line for line in squid(90, seed=7) if b" app.slack.com" in line]
@@ -561,6 +597,7 @@ def test_a_store_of_the_version_before_goes_on(bench: Bench, at_once: Facts) -> 
     with closing(duckdb.connect(str(bench.folder / "store" / "work.duckdb"))) as con:
         for column in ("unnamed", "hours", "tunnels", "bare", "agents"):
             con.execute(f"ALTER TABLE presence DROP COLUMN {column}")
+        con.execute("ALTER TABLE log_file DROP COLUMN beginnings")
         con.execute("UPDATE setting SET value = '2' WHERE key = 'schema'")
     bench.write("squid/access.log", LOG, at=60)
     bench.scan()
