@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import intrinsic
 
+Part = Any
+"""A type, a value or a builder of numba and of LLVM."""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -22,3 +25,8 @@ def compiled(function: _Function) -> _Function:
         # Nowhere to keep it: a service that has no home, in a folder that is not its own.
         made = numba.njit(function, nogil=True, boundscheck=True)
     return cast("_Function", made)
+
+
+def generated(function: Callable[..., Part]) -> Part:
+    """Let compiled functions call what a function writes in the words of LLVM."""
+    return intrinsic(function)

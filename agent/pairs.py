@@ -16,15 +16,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from agent import signs
 from agent.compiled import compiled
 from agent.model import COLONS
+from agent.signs import Signs
 from agent.spans import HALF, INLINE, KEPT, Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.int32]
-"""A column for each pair: its line, where its key begins, its sign, where its value ends, and the
+"""A row for each pair: its line, where its key begins, its sign, where its value ends, and the
 sign that may stand around that, as blanks may."""
-_Part = NDArray[np.int32]
 
 _LINE, _BEGIN, _SIGN, _END, _AROUND = range(5)
 _WORD = 8
@@ -34,6 +35,9 @@ _TAB, _BLANK, _PIPE, _QUOTE, _EQUALS, _LESS, _MORE, _X = map(ord, '\t |"=<>x')
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _PARTS = 5
 """Parts of a LEEF header that each line has; a sixth may follow."""
+_NO_MARK = 0
+_AT_ONCE = 64
+"""Pairs of a line that are looked for first where they stood in the line before."""
 _BUCKETS, _BUCKET = 256, np.uint64(56)
 """A bucket is the upper eight bits of a product."""
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -72,21 +76,53 @@ def columns(
     signed = text
     for colon, equals in COLONS if colons else ():
         signed = signed.replaced(colon.encode(), equals.encode())
-    pairs = np.empty((5, np.count_nonzero(signed.array == _EQUALS)), np.int32)
     match cut:
         case "cef":
-            count = _spaced(text.array, text.starts, text.ends, pairs)
+            found = _all_of(text, np.arange(len(text.starts)), text.starts, _NO_MARK, quotes=False)
         case "leef":
-            # So relays write a tab.
-            tabbed = text.replaced(b"#011", b"\t   ") if b"#011" in text.data else text
-            tab = _TAB if b"\t" in tabbed.data else 0
-            count = _stated(tabbed.array, text.starts, text.ends, pairs, tab)
+            found = _stated(text)
         case _:
-            count = _delimited(signed.array, text.starts, text.ends, pairs, ord(delimiter), loose)
+            heads = _behind_priorities(signed.array, signed.starts)
+            mark, lines = ord(delimiter), np.arange(len(heads))
+            found = _all_of(signed, lines, heads, mark, quotes=True, loose=loose)
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
-    _picked(text.array, text.words, tuple(pairs[:, :count]), *_looked_for(names), views)
+    _picked(text.array, text.words, found, *_looked_for(names), views)
     return [text.viewed(own) for own in views]
+
+
+def _all_of(
+    text: Text, lines: Places, heads: Places, mark: int, *, quotes: bool, loose: bool = False
+) -> Pairs:
+    """Return all pairs that some lines have behind their heads, between marks where they have one.
+
+    ``quotes`` may stand around a value that holds marks.
+    """
+    marks = chr(mark) if mark else ""
+    at = signs.places(text, f'={marks}"' if quotes else f"={marks}")
+    # No pair is without its sign.
+    pairs = np.empty((len(at), 5), np.int32)
+    ends = text.ends[lines]
+    if mark == _NO_MARK:
+        count = _spaced(text.array, at, lines, text.starts[lines], heads, ends, pairs)
+    else:
+        count = _delimited(text.array, at, lines, heads, ends, pairs, mark, quotes, loose)
+    return pairs[:count]
+
+
+def _stated(text: Text) -> Pairs:
+    """Return all pairs of LEEF 1.0 and 2.0: behind their headers, between what each line states."""
+    # So relays write a tab. To look for one sign first takes a tenth of the time.
+    if b"#" in text.data and b"#011" in text.data:
+        text = text.replaced(b"#011", b"\t   ")
+    heads, marks = np.empty_like(text.starts), np.empty_like(text.starts)
+    tab = _TAB if b"\t" in text.data else _NO_MARK
+    _headed(text.array, text.starts, text.ends, heads, marks, tab)
+    found = []
+    for mark in np.unique(marks).tolist():
+        lines = np.flatnonzero(marks == mark)
+        found.append(_all_of(text, lines, heads[lines], mark, quotes=False))
+    return np.concatenate(found) if found else np.empty((0, 5), np.int32)
 
 
 def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, Places]:
@@ -106,7 +142,7 @@ def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, P
 def _picked(
     data: Bytes,
     words: Words,
-    pairs: tuple[_Part, ...],
+    pairs: Pairs,
     names: Bytes,
     tails: Words,
     edges: Places,
@@ -115,91 +151,102 @@ def _picked(
     views: Words,
 ) -> None:
     """Make a view of the first value that each line has of each key."""
-    lines, begins, signs, ends, arounds = pairs
     seen = np.full(len(tails), -1)
-    for pair in range(len(lines)):
-        line, begin, sign = lines[pair], begins[pair], signs[pair]
+    # The lines of one device have the same keys in the same order.
+    usual, usual_tail = np.full(_AT_ONCE, -1), np.zeros(_AT_ONCE, np.uint64)
+    usual_size = np.zeros(_AT_ONCE, np.int64)
+    place, own = 0, -1
+    for pair in range(len(pairs)):
+        line, begin, sign = pairs[pair, _LINE], pairs[pair, _BEGIN], pairs[pair, _SIGN]
+        place, own = (place + 1, own) if line == own else (0, line)
         size = sign - begin
         if size < 1:
             continue
         tail = words[sign - _WORD] >> _UNLIKE[min(size, _WORD)]
-        number = heads[(tail * _SPREAD) >> _BUCKET]
-        while number >= 0:
-            edge, next_edge = edges[number], edges[number + 1]
-            alike = tails[number] == tail and next_edge - edge == size
-            if alike and (size <= _WORD or _begins(data, begin, names[edge:next_edge])):
-                break
-            number = nexts[number]
+        slot = place % _AT_ONCE
+        if size <= _WORD and usual_tail[slot] == tail and usual_size[slot] == size:
+            number = usual[slot]
+        else:
+            number = heads[(tail * _SPREAD) >> _BUCKET]
+            while number >= 0:
+                alike = tails[number] == tail and edges[number + 1] - edges[number] == size
+                if alike and _begins(data, begin, names, edges[number], size - _WORD):
+                    break
+                number = nexts[number]
+            usual[slot], usual_tail[slot], usual_size[slot] = number, tail, size
         if number < 0 or seen[number] == line:
             continue
         seen[number] = line
-        end, around, start = ends[pair], arounds[pair], sign + 1
+        end, around, start = pairs[pair, _END], pairs[pair, _AROUND], sign + 1
         last = min(start + _BLANKS, end)
         while start < last and (data[start] == _BLANK or data[start] == around):
             start += 1
         last = max(end - _BLANKS, start)
         while end > last and (data[end - 1] == _BLANK or data[end - 1] == around):
             end -= 1
-        _view(words, start, end - start, views[number, line])
+        size = end - start
+        # Of two words: length and first four bytes, and where it starts in the text; or up to
+        # twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
+        views[number, line, 0] = np.uint64(size) | (words[start] & KEPT[min(size, 4)]) << HALF
+        if size > INLINE:
+            views[number, line, 1] = np.uint64(start) << HALF
+        elif size > 4:
+            views[number, line, 1] = words[start + 4] & KEPT[size - 4]
 
 
 @compiled
-def _begins(data: Bytes, begin: int, name: Bytes) -> bool:
+def _begins(data: Bytes, begin: int, names: Bytes, edge: int, size: int) -> bool:
     """Tell whether what a name has before its last word stands from a place on."""
-    for place in range(len(name) - _WORD):
-        if data[begin + place] != name[place]:
+    for place in range(size):
+        if data[begin + place] != names[edge + place]:
             return False
     return True
 
 
 @compiled
-def _view(words: Words, start: int, size: int, view: Words) -> None:
-    """Make a view of some bytes.
-
-    It is of two words: length and first four bytes, and where it starts in the text; or up to
-    twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
-    """
-    view[0] = np.uint64(size) | (words[start] & KEPT[min(size, 4)]) << HALF
-    if size > INLINE:
-        view[1] = np.uint64(start) << HALF
-    elif size > 4:
-        view[1] = words[start + 4] & KEPT[size - 4]
-
-
-@compiled
 def _delimited(
-    data: Bytes, starts: Places, ends: Places, pairs: Pairs, mark: int, loose: bool
+    data: Bytes,
+    at: Signs,
+    lines: Places,
+    starts: Places,
+    ends: Places,
+    pairs: Pairs,
+    mark: int,
+    quotes: bool,
+    loose: bool,
 ) -> int:
     """Find pairs between delimiters of which a value may hold some between quotes.
 
     A value is quoted from a quote behind ``=`` to the next one in its line. A quote elsewhere, as
     inside a browser's name, opens nothing.
     """
-    count = 0
-    for line in range(len(starts)):
-        start, end, own = starts[line], ends[line], count
-        first = _behind_priority(data, start)
-        place, begin, sign = start, start, -1
-        while place <= end:
+    count, number = 0, 0
+    for own in range(len(lines)):
+        begin, end, sign, first = starts[own], ends[own], -1, count
+        while at[number] < begin:
+            number += 1
+        place = begin
+        while place < end:
+            place = at[number]
+            number += 1
             here = data[place]
             if place == end or here == mark:
                 if sign >= 0:
-                    begin = _behind_blanks(data, max(begin, first))
-                    _note(pairs, count, line, begin, sign, place, _QUOTE)
+                    begin = _behind_blanks(data, begin)
+                    _note(pairs, count, lines[own], begin, sign, place, _QUOTE)
                     count += 1
-                elif loose and count > own and data[pairs[_END, count - 1] - 1] != _QUOTE:
-                    pairs[_END, count - 1] = place
+                elif loose and count > first and data[pairs[count - 1, _END] - 1] != _QUOTE:
+                    pairs[count - 1, _END] = place
                 begin, sign = place + 1, -1
             elif here == _EQUALS:
                 if sign < 0:
                     sign = place
-            elif here == _QUOTE and data[place - 1] == _EQUALS:
-                close = place + 1
-                while close < end and data[close] != _QUOTE:
-                    close += 1
-                if close < end:
-                    place = close
-            place += 1
+                if quotes and data[place + 1] == _QUOTE:
+                    close = number + 1
+                    while at[close] < end and data[at[close]] != _QUOTE:
+                        close += 1
+                    if at[close] < end:
+                        number = close + 1
     return count
 
 
@@ -207,12 +254,12 @@ def _delimited(
 def _note(
     pairs: Pairs, number: int, line: int, begin: int, sign: int, end: int, around: int
 ) -> None:
-    """Fill a column; a tuple would be made for each first."""
-    pairs[_LINE, number] = line
-    pairs[_BEGIN, number] = begin
-    pairs[_SIGN, number] = sign
-    pairs[_END, number] = end
-    pairs[_AROUND, number] = around
+    """Fill a row; a tuple would be made for each first."""
+    pairs[number, _LINE] = line
+    pairs[number, _BEGIN] = begin
+    pairs[number, _SIGN] = sign
+    pairs[number, _END] = end
+    pairs[number, _AROUND] = around
 
 
 @compiled
@@ -225,88 +272,85 @@ def _behind_blanks(data: Bytes, begin: int) -> int:
 
 
 @compiled
-def _behind_priority(data: Bytes, start: int) -> int:
-    """Return where a line begins, behind the priority that a relay may have set: ``<13>``."""
-    if data[start] == _LESS:
-        for size in range(2, 5):
-            if data[start + size] == _MORE:
-                return start + size + 1
-    return start
-
-
-@compiled
-def _spaced(data: Bytes, starts: Places, ends: Places, pairs: Pairs) -> int:
-    """Find pairs between blanks, a value going on until the next key."""
-    count = 0
+def _behind_priorities(data: Bytes, starts: Places) -> Places:
+    """Return where lines begin, behind the priority that a relay may have set: ``<13>``."""
+    heads = starts.copy()
     for line in range(len(starts)):
-        count = _spaced_of(data, line, starts[line], ends[line], starts[line], pairs, count)
-    return count
+        if data[starts[line]] == _LESS:
+            for size in range(2, 5):
+                if data[starts[line] + size] == _MORE:
+                    heads[line] += size + 1
+                    break
+    return heads
 
 
 @compiled
-def _spaced_of(
-    data: Bytes, line: int, start: int, end: int, first: int, pairs: Pairs, count: int
+def _spaced(
+    data: Bytes,
+    at: Signs,
+    lines: Places,
+    starts: Places,
+    heads: Places,
+    ends: Places,
+    pairs: Pairs,
 ) -> int:
-    """Find such pairs of one line; keys before ``first`` are of its header. Returns how many."""
-    lead, ended = start - 1, count
-    for place in range(start, end):
-        if _NAME[data[place]]:
-            continue
-        if data[place] == _EQUALS and lead + 1 < place:
+    """Find pairs between blanks, a value going on until the next key.
+
+    What stands before a head ends values as keys do, and is none.
+    """
+    count, number = 0, 0
+    for own in range(len(lines)):
+        start, end, ended = starts[own], ends[own], count
+        while at[number] < start:
+            number += 1
+        while at[number] < end:
+            place = at[number]
+            number += 1
+            lead = place - 1
+            while lead >= start and _NAME[data[lead]]:
+                lead -= 1
+            if lead + 1 == place:
+                continue
             led = data[lead]
             if led == _BLANK:
                 # What began before a key behind a blank ends with that.
-                pairs[_END, ended:count] = lead
+                pairs[ended:count, _END] = lead
                 ended = count
-            if lead + 1 >= first and led in (_BLANK, _PIPE, _TAB):
-                _note(pairs, count, line, lead + 1, place, end, _BLANK)
+            if lead + 1 >= heads[own] and led in (_BLANK, _PIPE, _TAB):
+                _note(pairs, count, lines[own], lead + 1, place, end, _BLANK)
                 count += 1
-        lead = place
     return count
 
 
 @compiled
-def _stated(data: Bytes, starts: Places, ends: Places, pairs: Pairs, tab: int) -> int:
-    """Find the pairs of LEEF 1.0 and 2.0 behind their five or six header parts.
+def _headed(
+    data: Bytes, starts: Places, ends: Places, heads: Places, marks: Places, tab: int
+) -> None:
+    """Tell where pairs of LEEF lines begin, behind five or six header parts, and what is between.
 
     Pairs stand between tabs; version 2.0 may name another delimiter, as a sign or in hex, in a
     sixth part. Some devices go on with ``|``; relays may have made blanks of tabs. ``tab`` is 0
     where no line has one.
     """
-    count = 0
     for line in range(len(starts)):
-        start, end = starts[line], ends[line]
-        fifth = start - 1
+        end, fifth = ends[line], starts[line] - 1
         for _ in range(_PARTS):
             fifth = _next(data, _PIPE, fifth + 1, end)
         sixth = _next(data, _PIPE, fifth + 1, end)
-        first, mark = fifth + 1, 0
+        head, mark = fifth + 1, _NO_MARK
         # A part that holds a pair is no header.
         if sixth < end and _next(data, _EQUALS, fifth, sixth) == sixth:
-            first, mark = sixth + 1, _delimiter(data, fifth + 1, sixth)
-        if mark == 0 and tab and _next(data, tab, first, end) < end:
+            head, mark = sixth + 1, _delimiter(data, fifth + 1, sixth)
+        if mark == _NO_MARK and tab and _next(data, tab, head, end) < end:
             mark = tab
-        elif mark == 0 and _next(data, _PIPE, first, end) < end:
+        elif mark == _NO_MARK and _next(data, _PIPE, head, end) < end:
             mark = _PIPE
-        if mark == 0:
-            count = _spaced_of(data, line, start, end, first, pairs, count)
-            continue
-        begin = first
-        while begin <= end:
-            sign = begin
-            while sign < end and data[sign] != _EQUALS and data[sign] != mark:
-                sign += 1
-            close = _next(data, mark, sign, end)
-            if sign < close:
-                _note(pairs, count, line, _behind_blanks(data, begin), sign, close, _QUOTE)
-                count += 1
-            begin = close + 1
-    return count
+        heads[line], marks[line] = min(head, end), mark
 
 
 @compiled
 def _delimiter(data: Bytes, start: int, end: int) -> int:
-    """Return the delimiter that a part of a header states, as a sign or in hex; 0 for none."""
+    """Return the delimiter that a part of a header states, as a sign or in hex."""
     size = end - start
     if size == 1 and not _LETTER[data[start]]:
         return int(data[start])
@@ -314,7 +358,7 @@ def _delimiter(data: Bytes, start: int, end: int) -> int:
         high, low = _HEX[data[end - 2]], _HEX[data[end - 1]]
         if 0 <= high < 8 and low >= 0:
             return int(16 * high + low)
-    return 0
+    return _NO_MARK
 
 
 @compiled

@@ -42,8 +42,9 @@ _STAMP = (
 _HOST = r"(?:[A-Za-z_][\w.:-]*|\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:.]+|\[[\w.:-]+\])"
 _PRI = r"(?:\d+ )?<\d{1,3}>(?:1 )?"
 _TAG = rf"(?:(?:{_HOST} )?[\w./()-]+(?:\[\d+\])?: |{_HOST} \S+ \S+ \S+ (?:-|\[[^\]]*\]) |{_HOST} |)"
-_SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
-"""BSD (RFC 3164) and RFC 5424 headers, as relays write them before a device's own line."""
+SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
+"""BSD (RFC 3164) and RFC 5424 headers, as relays write them before a device's own line. What is
+done for each line of a log does ``agent.relays`` instead, which knows no pattern."""
 
 
 def lines_table(
@@ -103,11 +104,13 @@ def _cut(
 ) -> dict[str, pa.Array]:
     """Return the further columns of a relation of lines that one format asks for."""
     columns = {}
+    # What is compiled takes half a second to begin, and most logs do not need it.
     if _strips(log_format, prefixed=prefixed):
-        body = text.behind(rf"{_SYSLOG}[ ]*|[ ]+")
+        from agent import relays  # noqa: PLC0415
+
+        body = relays.behind(text)
         columns["prefix"] = text.column(text.starts, body.starts)
         columns["body"], text = text.column(body.starts, text.ends), body
-    # What is compiled takes half a second to begin, and most logs do not need it.
     if log_format.keys:
         from agent import pairs  # noqa: PLC0415
 
@@ -201,7 +204,7 @@ def without_prefix(line: str) -> str:
     >>> without_prefix("<134>Jan  1 09:00:00 gw squid[7]: 1767258000.123 845")
     '1767258000.123 845'
     """
-    return re.sub(_SYSLOG, "", line, count=1).lstrip(" ")
+    return re.sub(SYSLOG, "", line, count=1, flags=re.ASCII).lstrip(" ")
 
 
 def looks_prefixed(head: bytes) -> bool:
@@ -210,7 +213,7 @@ def looks_prefixed(head: bytes) -> bool:
     >>> looks_prefixed(b"<134>Nov  2 10:00:00 gw squid[7]: 1762077600.123 5 192.0.2.1\\n")
     True
     """
-    pattern = re.compile(_SYSLOG)
+    pattern = re.compile(SYSLOG, re.ASCII)
     lines = head.decode("utf-8", "replace").split("\n")[:50]
     return any(pattern.match(line) for line in lines)
 
@@ -489,7 +492,7 @@ class _Query:
 
     def _relayed(self, column: str) -> str:
         """Return the time in the prefix, which is a column or starts the line that is one."""
-        prefix = column if self._stripped else f"regexp_extract({column}, {text(_SYSLOG)})"
+        prefix = column if self._stripped else f"regexp_extract({column}, {text(SYSLOG)})"
         return f"regexp_extract({prefix}, {text(_STAMP)})"
 
     def _ways(self, number: int, name: str) -> str:

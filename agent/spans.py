@@ -7,7 +7,6 @@ from copy import copy
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
@@ -16,7 +15,7 @@ Words = NDArray[np.uint64]
 
 _PIECE = 1 << 20
 """Bytes."""
-_PAD = 16
+PAD = 32
 """Bytes around the text, so that words may be read before its start and past its end."""
 INLINE = 12
 """Bytes that an Arrow view of a text holds by itself."""
@@ -31,28 +30,27 @@ class Text:
 
     def __init__(self, clean: bytes | bytearray | memoryview) -> None:
         """Take a text in which each line ends with a line feed."""
-        self.data = b"".join((bytes(_PAD - 1), b"\n", clean, bytes(_PAD)))
+        self.data = b"".join((bytes(PAD - 1), b"\n", clean, bytes(PAD)))
         self.array: Bytes = np.frombuffer(self.data, np.uint8)
         self.words = np.ndarray((len(self.data) - 7,), "<u8", self.data, strides=(1,))
         feeds = self.found("\n")
         self.starts, self.ends = feeds[:-1] + 1, feeds[1:]
 
     def replaced(self, old: bytes, new: bytes) -> Text:
-        """Return the text with something in place of something else of the same length."""
-        return Text(self.data[_PAD:-_PAD].replace(old, new))
+        """Return the text with something in place of something else of the same length.
+
+        A line feed is no part of that.
+        """
+        return Text(self.data[PAD:-PAD].replace(old, new)).beginning(self.starts)
 
     def found(self, sign: str) -> Places:
         """Return the places of an ASCII character, in order."""
         return np.flatnonzero(self.array == ord(sign))
 
-    def behind(self, pattern: str) -> Text:
-        """Return the text with each line going on behind what a pattern matches at its start."""
-        edges = np.append(self.starts, self.ends[-1:] + 1).astype(np.int32)
-        buffers = [None, pa.py_buffer(edges), pa.py_buffer(self.data)]
-        lines = pa.Array.from_buffers(pa.string(), len(self.starts), buffers)
-        left = pc.replace_substring_regex(lines, f"^(?:{pattern})", "")
+    def beginning(self, starts: Places) -> Text:
+        """Return the text with lines that begin later."""
         found = copy(self)
-        found.starts = self.ends + 1 - pc.binary_length(left).to_numpy()
+        found.starts = starts
         return found
 
     def column(self, starts: Places, ends: Places) -> pa.Array:

@@ -97,7 +97,8 @@ def stated(line: str, key: str) -> str:
     rest, sign = body[1].replace("#011", "\t   "), ""
     if mark is not None:
         sign = mark[1] if len(mark[1]) == 1 else chr(int(mark[1].rpartition("x")[2], 16))
-        rest = rest if sign == "\t" else body[1]
+        # What a relay made of a tab ends a value like one, and like a blank.
+        rest = rest if sign in "\t " else body[1]
     else:
         sign = next((sign for sign in "\t|" if sign in rest), "")
     if not sign:

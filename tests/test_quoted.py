@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent import quoted
+from agent import quoted, relays
 from agent.spans import Text
 
 SIGNS = st.sampled_from(["a", "é", *' ,;\t"\\|', '""', '\\"', '","', ", ", "app.example.com"])
@@ -41,5 +41,5 @@ def test_an_open_quote_spoils_its_own_line_only() -> None:
 def test_a_prefix_is_no_cell() -> None:
     """A relay may write a comma into its own time."""
     text = Text(b'2026-01-01 09:00:00,123Z gw fw: 1,"a, b"\n1,2\n  3,4\n')
-    body = text.behind(r"^\S+ \S+ \w+ \w+: |[ ]+")
+    body = relays.behind(text)
     assert quoted.cells(body, ",").to_pylist() == [["1", "a, b"], ["1", "2"], ["3", "4"]]
