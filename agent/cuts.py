@@ -9,7 +9,7 @@ spoils its own line only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from agent.model import HEADER_CELLS, Format, Pivot, Shape
@@ -106,7 +106,8 @@ def cut_of(
     """
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
-            return _Listed(log_format, shape, columns)
+            kind = _Numbered if enclosed(log_format) else _Listed
+            return kind(log_format, shape, columns)
         case "json":
             return _Json(log_format, cells)
         case "regex":
@@ -119,25 +120,28 @@ def cut_of(
             return _Headed(log_format)
 
 
-def listed(log_format: Format) -> bool:
-    """Tell whether lines come cut into column ``listed`` (``agent.quoted``)."""
+def enclosed(log_format: Format) -> bool:
+    """Tell whether lines come cut at delimiters that may stand inside quotes (``agent.quoted``)."""
     return log_format.cut == "delimited" and log_format.quoted
 
 
-def asked(log_format: Format, columns: Sequence[str], otherwise: int) -> int:
-    """Return how many cells of a line are asked for, counted from the left; else ``otherwise``.
+def asked(log_format: Format, columns: Sequence[str]) -> tuple[int, ...]:
+    """Return the numbers of the cells of such a line that are asked for, in order.
 
     ``columns`` are those that a header gave.
     """
-    if log_format.header and not columns:
-        return otherwise
-    used, most = set(log_format.cells), 1
-    for shape in log_format.shapes:
-        if shape.tail or shape.pivots:
-            return otherwise
-        cut = _Listed(log_format, shape, columns or shape.columns)
-        most = max(most, cut.reach(used))
-    return most
+    used = set(log_format.cells)
+    cuts = (_Numbered(log_format, shape, columns or shape.columns) for shape in log_format.shapes)
+    return tuple(sorted({number for cut in cuts for number in cut.numbers(used)}))
+
+
+CELLS = "cells"
+"""The column that tells how many cells a line has."""
+
+
+def cell_column(number: int) -> str:
+    """Return the name of the column that holds the n-th cell, from 1 on."""
+    return f"n{number}"
 
 
 def text(value: str) -> str:
@@ -149,17 +153,46 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def _least(log_format: Format, shape: Shape, columns: Sequence[str]) -> int:
+    """Return how many cells a line of a shape has at least."""
+    # Where names alone tell what a cell is, a line that lacks one may be shifted.
+    named = log_format.generic or (log_format.header == "first" and not shape.minimum)
+    return max(shape.minimum, 1, len(columns) if named else 0)
+
+
+class _Numbered:
+    """Cells counted from the left: columns of the relation (``agent.quoted``)."""
+
+    def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
+        self._least = _least(log_format, shape, columns)
+        self._numbers: dict[str, int] = {}
+        for number, name in enumerate(columns, 1):
+            self._numbers.setdefault(name, number)
+
+    def numbers(self, cells: Collection[str]) -> Iterator[int]:
+        """Yield the numbers of some cells."""
+        return (number for name, number in self._numbers.items() if name in cells)
+
+    def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
+        return f"{CELLS} >= {self._least}"
+
+    def cell(self, name: str, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
+        if name not in self._numbers:
+            return "NULL"
+        number = self._numbers[name]
+        value = cell_column(number)
+        return value if number <= self._least else f"CASE WHEN {CELLS} >= {number} THEN {value} END"
+
+
 class _Listed:
     """Cells counted from the left, from the right, or from a word that is always there."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
-        self._quoted, self._listed = log_format.quoted, listed(log_format)
+        self._quoted = log_format.quoted
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
-        # Where names alone tell what a cell is, a line that lacks one may be shifted.
-        named = log_format.generic or (log_format.header == "first" and not shape.minimum)
-        self._least = max(shape.minimum, 1, len(columns) if named else 0)
+        self._least = _least(log_format, shape, columns)
         self._numbers: dict[str, int] = {}
         for number, name in enumerate(columns, 1):
             self._numbers.setdefault(name, number)
@@ -169,14 +202,7 @@ class _Listed:
             name: (pivot, offset) for pivot in shape.pivots for name, offset in _offsets(pivot)
         }
 
-    def reach(self, cells: Collection[str]) -> int:
-        """Return how many cells of a line are looked at, the last one included."""
-        numbers = (number for name, number in self._numbers.items() if name in cells)
-        return max([self._least, *numbers])
-
     def _whole(self, parts: Parts) -> str:
-        if self._listed:
-            return "listed"
         line = _protected(self._delimiter) if self._quoted else "line"
         split = f"string_split({line}, {text(self._delimiter)})"
         if self._delimiter == " ":
@@ -216,7 +242,7 @@ class _Listed:
                 value = f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
         else:
             return "NULL"
-        if not self._quoted or self._listed:
+        if not self._quoted:
             return value
         shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
         value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"

@@ -211,7 +211,11 @@ class _Reader:
             record=self.pattern(table, "", "record"),
             part=self.pattern(table, "", "part"),
             shapes=tuple(
-                self.shape(_over(base, shape), f"shape[{number}]" if table.get("shape") else "")
+                self.shape(
+                    _over(base, shape),
+                    f"shape[{number}]" if table.get("shape") else "",
+                    enclosed=cut == "delimited" and bool(table.get("quoted", True)),
+                )
                 for number, shape in enumerate(shapes, 1)
             ),
             samples=tuple(self.samples(self.tables(table, "sample"))),
@@ -225,8 +229,11 @@ class _Reader:
             made = replace(made, words=spoken)
         return made if not self.found else None
 
-    def shape(self, table: dict[str, Any], key: str) -> Shape:
+    def shape(self, table: dict[str, Any], key: str, *, enclosed: bool) -> Shape:
         self.known(table, _SHAPE, key)
+        for name in ("tail", "pivot"):
+            if enclosed and name in table:
+                self.wrong(_dot(key, name), "is for cells without quotes: add quoted = false.")
         fields = self.table(table, "fields", key)
         names = CLAIM_FIELDS if self.claims else FIELDS
         self.known(fields, names, _dot(key, "fields"))

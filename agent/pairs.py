@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from agent import signs
 from agent.compiled import compiled
 from agent.model import COLONS
-from agent.signs import Signs
-from agent.spans import HALF, INLINE, KEPT, Bytes, Places, Text, Words
+from agent.signs import Signs, view
+from agent.spans import Bytes, Places, Text, Words
 
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.int32]
@@ -184,14 +184,7 @@ def _picked(
         last = max(end - _BLANKS, start)
         while end > last and (data[end - 1] == _BLANK or data[end - 1] == around):
             end -= 1
-        size = end - start
-        # Of two words: length and first four bytes, and where it starts in the text; or up to
-        # twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
-        views[number, line, 0] = np.uint64(size) | (words[start] & KEPT[min(size, 4)]) << HALF
-        if size > INLINE:
-            views[number, line, 1] = np.uint64(start) << HALF
-        elif size > 4:
-            views[number, line, 1] = words[start + 4] & KEPT[size - 4]
+        view(words, start, end - start, 0, views, number, line)
 
 
 @compiled

@@ -18,7 +18,19 @@ import numpy as np
 import pyarrow as pa
 
 from agent import looks
-from agent.cuts import Layer, Parts, Shared, asked, cut_of, listed, of_shapes, pair_column, text
+from agent.cuts import (
+    CELLS,
+    Layer,
+    Parts,
+    Shared,
+    asked,
+    cell_column,
+    cut_of,
+    enclosed,
+    of_shapes,
+    pair_column,
+    text,
+)
 from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, UNNAMED, Field, Format
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
@@ -59,8 +71,9 @@ def lines_table(
 
     The lines are views of the text's own bytes, not copies. For a format there may be more columns:
     ``prefix`` that a relay has set and ``body`` behind it, where ``prefixed`` tells that there may
-    be such; a column for the values of each of its keys, ``k1`` and on; the cells between its
-    delimiters, ``listed VARCHAR[]``. ``columns`` are those of ``Reading``.
+    be such; a column for the values of each of its keys, ``k1`` and on; the number of ``cells``
+    between its delimiters, and one for each that it asks for, as ``n7``. ``columns`` are those of
+    ``Reading``.
     """
     log_format = log_format and told(log_format, columns)
     numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
@@ -118,11 +131,12 @@ def _cut(
         loose, colons = log_format.generic, log_format.colons
         values = pairs.columns(text, cut, log_format.delimiter, keys, loose=loose, colons=colons)
         columns |= {pair_column(number): value for number, value in enumerate(values)}
-    if listed(log_format):
+    if enclosed(log_format):
         from agent import quoted  # noqa: PLC0415
 
-        most = asked(log_format, named, quoted.ALL)
-        columns["listed"] = quoted.cells(text, log_format.delimiter, most)
+        numbers = asked(log_format, named)
+        columns[CELLS], cells = quoted.columns(text, log_format.delimiter, numbers)
+        columns |= {cell_column(number): cell for number, cell in zip(numbers, cells, strict=True)}
     return columns
 
 

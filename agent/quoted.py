@@ -1,74 +1,105 @@
-r"""Cuts lines at a delimiter that may stand inside quotes: a list of cells for each line.
+r"""Cuts lines at a delimiter that may stand inside quotes: a column for each cell asked for.
 
 Quotes are dropped wherever they stand, with what escapes them (``""`` and ``\"``), and so is one
 blank behind a delimiter. A quote that is left open spoils its own line only.
+
+Here every sign of a log is looked at, so this is compiled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from agent import signs
 from agent.compiled import compiled
-from agent.spans import Bytes, Places, Text
+from agent.signs import Signs, view
+from agent.spans import PAD, Bytes, Places, Text, Words, words_of
 
-_Edges = NDArray[np.int32]
 _BLANK, _QUOTE, _ESCAPE = map(ord, ' "\\')
-ALL = 1 << 20
-"""More cells than any line has."""
+_NOT_ASKED = -1
 
 
-def cells(text: Text, delimiter: str, most: int = ALL) -> pa.Array:
-    """Return the cells of each line of a text, at most so many: ``list<string>``, a row each."""
-    mark = ord(delimiter)
-    found = int(np.count_nonzero(text.array == mark))
-    at_most = min(found, most * len(text.starts)) + len(text.starts)
-    rows, edges = np.zeros(len(text.starts) + 1, np.int32), np.zeros(at_most + 1, np.int32)
-    clean = np.empty(len(text.array), np.uint8)
-    count = _cut(text.array, text.starts, text.ends, mark, most, clean, rows, edges)
-    buffers = [None, pa.py_buffer(edges), pa.py_buffer(clean)]
-    values = pa.Array.from_buffers(pa.string(), count, buffers)
-    lists = pa.list_(pa.string())
-    return pa.Array.from_buffers(
-        lists, len(rows) - 1, [None, pa.py_buffer(rows)], children=[values]
-    )
+def columns(text: Text, delimiter: str, numbers: Sequence[int]) -> tuple[pa.Array, list[pa.Array]]:
+    """Return how many cells each line has, and a column for each of some of them.
+
+    Cells are counted from 1 on; one that a line does not have is empty. A line with a quote that is
+    left open has 0 cells.
+    """
+    at = signs.places(text, f'{delimiter}"\\')
+    asked = np.full(max([0, *numbers]) + 1, _NOT_ASKED)
+    asked[list(numbers)] = range(len(numbers))
+    counts = np.empty(len(text.starts), np.int32)
+    views = np.zeros((len(numbers), len(text.starts), 2), np.uint64)
+    # What stands between quotes in the middle of a cell is written anew without them.
+    clean = np.empty(len(text.array) + PAD, np.uint8)
+    size = _cut(
+        text.array, text.words, at, text.starts, text.ends, asked, counts, views,
+        clean, words_of(clean),
+    )  # fmt: skip
+    found = pa.Array.from_buffers(pa.int32(), len(counts), [None, pa.py_buffer(counts)])
+    cleaned = clean[:size].tobytes()
+    return found, [text.viewed(own, cleaned) for own in views]
 
 
 @compiled
 def _cut(
     data: Bytes,
+    words: Words,
+    at: Signs,
     starts: Places,
     ends: Places,
-    mark: int,
-    most: int,
+    asked: Places,
+    counts: Signs,
+    views: Words,
     clean: Bytes,
-    rows: _Edges,
-    edges: _Edges,
+    clean_words: Words,
 ) -> int:
-    """Fill the bytes of all cells, and where each line's cells and each cell's bytes end."""
-    count, size = 0, 0
+    """Count the cells of each line and view those asked for; return how much had to be cleaned."""
+    number, size = 0, 0
     for line in range(len(starts)):
-        place, end, inside, last = starts[line], ends[line], False, count + most
+        start, end = starts[line], ends[line]
+        while at[number] < start:
+            number += 1
+        count, quotes, opened, escapes, place = 0, 0, 0, 0, start - 1
         while place < end:
+            place = at[number]
+            number += 1
             here = data[place]
-            place += 1
-            if here == _ESCAPE and data[place] == _QUOTE:
-                place += 1
-            elif here == _QUOTE:
-                inside = not inside
-            elif here == mark and not inside:
-                count += 1
-                edges[count] = size
-                if count == last:
-                    break
-                if data[place] == _BLANK:
-                    place += 1
-            else:
-                clean[size] = here
-                size += 1
-        if count < last:
+            if place < end:
+                if here == _QUOTE:
+                    quotes += 1
+                    opened += 1
+                    continue
+                if here == _ESCAPE:
+                    if data[place + 1] == _QUOTE:
+                        # Neither is part of the cell, and this quote neither opens nor closes one.
+                        quotes += 1
+                        escapes += 1
+                        number += 1
+                    continue
+                if opened % 2:
+                    continue
             count += 1
-            edges[count] = size
-        rows[line + 1] = count
-    return count
+            slot = asked[count] if count < len(asked) else _NOT_ASKED
+            if slot != _NOT_ASKED:
+                whole = opened == 2 and data[start] == _QUOTE and data[place - 1] == _QUOTE
+                if escapes or (opened and not whole):
+                    first = size
+                    for own in range(start, place):
+                        escaped = data[own] == _ESCAPE and data[own + 1] == _QUOTE
+                        if not escaped and data[own] != _QUOTE:
+                            clean[size] = data[own]
+                            size += 1
+                    view(clean_words, first, size - first, 1, views, slot, line)
+                elif whole:
+                    view(words, start + 1, place - start - 2, 0, views, slot, line)
+                else:
+                    view(words, start, place - start, 0, views, slot, line)
+            start, opened, escapes = place + 1, 0, 0
+            if data[start] == _BLANK:
+                start += 1
+        counts[line] = 0 if quotes % 2 else count
+    return size

@@ -1,7 +1,7 @@
 """Finds a few signs in a text, as many bytes at a time as a processor compares at once.
 
 Most of a log line is of no interest to whoever cuts it: who has the places of its delimiters need
-not look at the rest.
+not look at the rest, and hands on views of what stands between them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from agent.compiled import Part, compiled, generated
-from agent.spans import PAD, Bytes, Text
+from agent.spans import HALF, INLINE, KEPT, PAD, Bytes, Text, Words
 
 Signs = NDArray[np.int32]
 """Places in a text, in order."""
@@ -71,3 +71,19 @@ def _lowest(_: Part, bits: Part) -> Part:
         return builder.zext(builder.cttz(given[0], ir.IntType(1)(0)), ir.IntType(64))
 
     return types.int64(bits), generate
+
+
+@compiled
+def view(
+    words: Words, start: int, size: int, buffer: int, views: Words, column: int, row: int
+) -> None:
+    """Make a view of some bytes of one of the buffers of an Arrow column.
+
+    It is of two words: length and first four bytes, and which buffer and where in it; or up to
+    twelve bytes themselves (Arrow columnar format, "Variable-size Binary View Layout").
+    """
+    views[column, row, 0] = np.uint64(size) | (words[start] & KEPT[min(size, 4)]) << HALF
+    if size > INLINE:
+        views[column, row, 1] = np.uint64(buffer) | np.uint64(start) << HALF
+    elif size > 4:
+        views[column, row, 1] = words[start + 4] & KEPT[size - 4]

@@ -32,7 +32,7 @@ class Text:
         """Take a text in which each line ends with a line feed."""
         self.data = b"".join((bytes(PAD - 1), b"\n", clean, bytes(PAD)))
         self.array: Bytes = np.frombuffer(self.data, np.uint8)
-        self.words = np.ndarray((len(self.data) - 7,), "<u8", self.data, strides=(1,))
+        self.words = words_of(self.data)
         feeds = self.found("\n")
         self.starts, self.ends = feeds[:-1] + 1, feeds[1:]
 
@@ -69,11 +69,19 @@ class Text:
         views[:, 1] = np.where(short, kept, starts.astype(np.uint64) << HALF)
         return self.viewed(views)
 
-    def viewed(self, views: NDArray[np.generic]) -> pa.Array:
-        """Return views of this text, a row of 16 bytes each, as an Arrow column."""
+    def viewed(self, views: NDArray[np.generic], cleaned: bytes = b"") -> pa.Array:
+        """Return views of this text, a row of 16 bytes each, as an Arrow column.
+
+        Those of buffer 1 are of what was ``cleaned``.
+        """
         # Not pa.array: it imports pandas, which takes longer than many a scan.
-        buffers = [None, pa.py_buffer(views), pa.py_buffer(self.data)]
+        buffers = [None, pa.py_buffer(views), pa.py_buffer(self.data), pa.py_buffer(cleaned)]
         return pa.Array.from_buffers(pa.string_view(), len(views), buffers)
+
+
+def words_of(data: bytes | Bytes) -> Words:
+    """Return the eight bytes from each byte on, as one number."""
+    return np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))
 
 
 def pieces(clean: bytes | bytearray) -> Iterator[Text]:

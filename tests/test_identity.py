@@ -109,7 +109,7 @@ def claims_in(con: duckdb.DuckDBPyConnection, one: Format, text: bytes) -> Itera
     line = 1
     for part, named in parse.sections(one, bytes(parse.records(one, text)), columns):
         how = parse.Reading("UTC", date(2026, 1, 31), prefixed, named)
-        con.register("part", parse.lines_table(part, line, one, prefixed=prefixed))
+        con.register("part", parse.lines_table(part, line, one, named, prefixed=prefixed))
         found = con.execute(f"{parse.events_sql(one, how, 'part')} ORDER BY line_no")
         for number, outcome, *values in found.fetchall():
             told = dict(zip(CLAIM_FIELDS, values, strict=True)) if outcome is None else {}

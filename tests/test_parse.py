@@ -42,8 +42,10 @@ def read() -> Iterator[Read]:
                 dated=date(2026, 1, 31), prefixed=parse.looks_prefixed(text), columns=columns
             )
             reading = replace(reading, **how)
-            lines = parse.lines_table(text, 1, log_format, prefixed=reading.prefixed)
-            con.register("given_lines", lines)
+            table = parse.lines_table(
+                text, 1, log_format, reading.columns, prefixed=reading.prefixed
+            )
+            con.register("given_lines", table)
             sql = parse.events_sql(log_format, reading, "given_lines")
             found = con.execute(f"{sql} ORDER BY line_no").fetchall()
             return [dict(zip(("line", "outcome", *FIELDS), row, strict=True)) for row in found]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from agent import quoted, relays
 from agent.spans import Text
 
-SIGNS = st.sampled_from(["a", "é", *' ,;\t"\\|', '""', '\\"', '","', ", ", "app.example.com"])
+SIGNS = st.sampled_from(
+    ["a", "é", "twelve bytes and more", *' ,;\t"\\|', '""', '\\"', '","', ", ", "app.example.com"]
+)
 LINE = st.lists(SIGNS, max_size=14).map("".join)
 
 
@@ -23,23 +27,37 @@ def by_hand(line: str, delimiter: str) -> list[str]:
     return [cell.translate(shown) for cell in found]
 
 
+def found(text: Text, delimiter: str, numbers: Sequence[int]) -> list[tuple[int, list[str]]]:
+    """How many cells each line has, and those asked for."""
+    counts, columns = quoted.columns(text, delimiter, numbers)
+    for column in columns:
+        column.validate(full=True)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return [(count, list(row)) for count, row in zip(counts.to_pylist(), rows, strict=True)]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @settings(max_examples=100, deadline=None)
-@given(st.lists(LINE, max_size=4))
-def test_cells_are_those_of_each_line(delimiter: str, lines: list[str]) -> None:
+@given(
+    st.lists(LINE, max_size=4), st.lists(st.integers(1, 16), min_size=1, max_size=5, unique=True)
+)
+def test_cells_are_those_of_each_line(delimiter: str, lines: list[str], numbers: list[int]) -> None:
+    expected = []
+    for line in lines:
+        cells = by_hand(line, delimiter)
+        count = 0 if line.count('"') % 2 else len(cells)
+        expected.append((count, [(cells + [""] * 16)[number - 1] for number in numbers]))
     text = Text("".join(f"{line}\n" for line in lines).encode())
-    column = quoted.cells(text, delimiter)
-    column.validate(full=True)
-    assert column.to_pylist() == [by_hand(line, delimiter) for line in lines]
+    assert found(text, delimiter, numbers) == expected
 
 
 def test_an_open_quote_spoils_its_own_line_only() -> None:
     text = Text(b'a,"b\nc,d\n')
-    assert quoted.cells(text, ",").to_pylist() == [["a", "b"], ["c", "d"]]
+    assert found(text, ",", [1, 2]) == [(0, ["a", "b"]), (2, ["c", "d"])]
 
 
 def test_a_prefix_is_no_cell() -> None:
     """A relay may write a comma into its own time."""
     text = Text(b'2026-01-01 09:00:00,123Z gw fw: 1,"a, b"\n1,2\n  3,4\n')
-    body = relays.behind(text)
-    assert quoted.cells(body, ",").to_pylist() == [["1", "a, b"], ["1", "2"], ["3", "4"]]
+    cells = [["1", "a, b"], ["1", "2"], ["3", "4"]]
+    assert found(relays.behind(text), ",", [1, 2]) == [(2, cell) for cell in cells]
