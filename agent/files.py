@@ -321,37 +321,35 @@ def blocks(log: LogFile, start: int = 0, size: int = BLOCK) -> Iterator[Block]:
 
 
 def ahead(stream: Iterator[_Item]) -> Iterator[_Item]:
-    """Read the next block in a thread while the last one is being worked on."""
-    ready: queue.Queue[_Item | BaseException | None] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
+    """Read the next block in a thread while the last one is being worked on.
 
-    def give(item: _Item | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return
+    No third one is begun before: blocks are large.
+    """
+    ready: queue.Queue[_Item | BaseException | None] = queue.Queue()
+    taken, stopped = threading.Semaphore(), threading.Event()
 
     def read() -> None:
         try:
-            for block in stream:
-                give(block)
-                if stopped.is_set():
+            while taken.acquire() and not stopped.is_set():
+                item = next(stream, None)
+                ready.put(item)
+                if item is None:
                     return
-            give(None)
+                del item
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            give(error)
+            ready.put(error)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:
+            taken.release()
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
         stopped.set()
+        taken.release()
         thread.join()
 
 

@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -107,9 +107,17 @@ def _table(
 
     parts = list(pieces(clean))
     edges = np.cumsum([len(part.starts) for part in parts])
-    # Most of the work is done outside of Python, so one piece does not wait for another.
-    with ThreadPoolExecutor(THREADS) as pool:
-        return pa.Table.from_batches(pool.map(batch, parts, np.split(numbers, edges[:-1])))
+    own = np.split(numbers, edges[:-1])
+    return pa.Table.from_batches(_workers().map(batch, parts, own))
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    """Return threads for work outside of Python, where one piece does not wait for another.
+
+    They stay: each new thread may get memory of its own, of which the next knows nothing.
+    """
+    return ThreadPoolExecutor(THREADS)
 
 
 def _cut(
