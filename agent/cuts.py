@@ -332,24 +332,32 @@ def pair_column(number: int) -> str:
     return f"k{number + 1}"
 
 
+HEADED = "headed"
+"""The column that tells whether a line has all parts of its header: 1, or 0."""
+
+
+def header_column(name: str) -> str:
+    """Return the name of the column that holds a part of the header."""
+    return f"head_{name}"
+
+
 class _Headed(_Keyed):
-    """Header parts between ``|``, then pairs: ArcSight's Common Event Format, and IBM's LEEF."""
+    """Header parts between ``|``, then pairs: ArcSight's Common Event Format, and IBM's LEEF.
+
+    Both are columns of the relation (``agent.pairs``).
+    """
 
     def __init__(self, log_format: Format) -> None:
         super().__init__(log_format.keys)
         self._cut, self._names = log_format.cut, HEADER_CELLS[log_format.cut]
 
-    def _whole(self, parts: Parts) -> str:
-        header = rf"^(?:[^|]*[|]){{{len(self._names)}}}"
-        return parts.column(f"string_split(regexp_extract(line, {text(header)}), '|')")
-
-    def complete(self, parts: Parts) -> str:
-        parted = f"len({self._whole(parts)}) > {len(self._names)}"
+    def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
+        parted = f"{HEADED} > 0"
         return parted if self._cut == "cef" else f"contains(line, 'LEEF:') AND {parted}"
 
     def cell(self, name: str, parts: Parts) -> str:
         if name in self._names:
-            return f"{self._whole(parts)}[{self._names.index(name) + 1}]"
+            return header_column(name)
         value = super().cell(name, parts)
         if self._cut == "leef":
             return value

@@ -10,7 +10,7 @@ Here every byte of a log is looked at, so this is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -89,6 +89,47 @@ def columns(
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, found, *_looked_for(names), views)
     return [text.viewed(own) for own in views]
+
+
+def header(
+    text: Text, names: Sequence[str], asked: Collection[str]
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Return whether each line has all parts of a header, each ended by ``|``, and those asked for.
+
+    Of a line that does not, they are empty.
+    """
+    wanted = [name for name in names if name in asked]
+    slots = np.array([wanted.index(name) if name in asked else -1 for name in names])
+    complete = np.zeros(len(text.starts), np.uint8)
+    views = np.zeros((len(wanted), len(text.starts), 2), np.uint64)
+    _parted(text.array, text.words, text.starts, text.ends, slots, complete, views)
+    found = pa.Array.from_buffers(pa.uint8(), len(complete), [None, pa.py_buffer(complete)])
+    return found, {name: text.viewed(own) for name, own in zip(wanted, views, strict=True)}
+
+
+@compiled
+def _parted(
+    data: Bytes,
+    words: Words,
+    starts: Places,
+    ends: Places,
+    slots: Places,
+    complete: Bytes,
+    views: Words,
+) -> None:
+    for line in range(len(starts)):
+        place, end = starts[line] - 1, ends[line]
+        for _ in range(len(slots)):
+            place = _next(data, _PIPE, place + 1, end)
+        if place >= end:
+            continue
+        complete[line] = 1
+        place = starts[line]
+        for slot in slots:
+            close = _next(data, _PIPE, place, end)
+            if slot >= 0:
+                view(words, place, close - place, 0, views, slot, line)
+            place = close + 1
 
 
 def _all_of(

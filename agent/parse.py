@@ -20,6 +20,7 @@ import pyarrow as pa
 from agent import looks
 from agent.cuts import (
     CELLS,
+    HEADED,
     Layer,
     Parts,
     Shared,
@@ -27,11 +28,21 @@ from agent.cuts import (
     cell_column,
     cut_of,
     enclosed,
+    header_column,
     of_shapes,
     pair_column,
     text,
 )
-from agent.model import CLAIMS, LINE_CELL, NEXT_CELL, SYSLOG_CELL, UNNAMED, Field, Format
+from agent.model import (
+    CLAIMS,
+    HEADER_CELLS,
+    LINE_CELL,
+    NEXT_CELL,
+    SYSLOG_CELL,
+    UNNAMED,
+    Field,
+    Format,
+)
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
 from agent.transforms import TRANSFORM, TYPE, any_of, like_any
@@ -71,9 +82,9 @@ def lines_table(
 
     The lines are views of the text's own bytes, not copies. For a format there may be more columns:
     ``prefix`` that a relay has set and ``body`` behind it, where ``prefixed`` tells that there may
-    be such; a column for the values of each of its keys, ``k1`` and on; the number of ``cells``
-    between its delimiters, and one for each that it asks for, as ``n7``. ``columns`` are those of
-    ``Reading``.
+    be such; a column for the values of each of its keys, ``k1`` and on; whether it is ``headed``
+    and parts of that header, as ``head_name``; the number of ``cells`` between its delimiters and
+    those that it asks for, as ``n7``. ``columns`` are those of ``Reading``.
     """
     log_format = log_format and told(log_format, columns)
     numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
@@ -132,13 +143,16 @@ def _cut(
         body = relays.behind(text)
         columns["prefix"] = text.column(text.starts, body.starts)
         columns["body"], text = text.column(body.starts, text.ends), body
-    if log_format.keys:
+    cut = log_format.cut
+    if log_format.keys or cut in HEADER_CELLS:
         from agent import pairs  # noqa: PLC0415
 
-        cut, keys = log_format.cut, log_format.keys
-        loose, colons = log_format.generic, log_format.colons
+        keys, loose, colons = log_format.keys, log_format.generic, log_format.colons
         values = pairs.columns(text, cut, log_format.delimiter, keys, loose=loose, colons=colons)
         columns |= {pair_column(number): value for number, value in enumerate(values)}
+        if cut in HEADER_CELLS:
+            columns[HEADED], parts = pairs.header(text, HEADER_CELLS[cut], log_format.cells)
+            columns |= {header_column(name): part for name, part in parts.items()}
     if enclosed(log_format):
         from agent import quoted  # noqa: PLC0415
 
