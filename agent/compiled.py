@@ -30,3 +30,11 @@ def compiled(function: _Function) -> _Function:
 def generated(function: Callable[..., Part]) -> Part:
     """Let compiled functions call what a function writes in the words of LLVM."""
     return intrinsic(function)
+
+
+def inner(function: _Function) -> _Function:
+    """Compile a function that only compiled ones call: without what Python would call it by."""
+    return cast("_Function", numba.njit(function, nogil=True, boundscheck=True, **_UNSEEN))
+
+
+_UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agent import signs
-from agent.compiled import compiled
+from agent.compiled import compiled, inner
 from agent.model import COLONS
 from agent.signs import Signs, view
 from agent.spans import Bytes, Places, Text, Words
@@ -228,7 +228,7 @@ def _picked(
         view(words, start, end - start, 0, views, number, line)
 
 
-@compiled
+@inner
 def _begins(data: Bytes, begin: int, names: Bytes, edge: int, size: int) -> bool:
     """Tell whether what a name has before its last word stands from a place on."""
     for place in range(size):
@@ -284,7 +284,7 @@ def _delimited(
     return count
 
 
-@compiled
+@inner
 def _note(
     pairs: Pairs, number: int, line: int, begin: int, sign: int, end: int, around: int
 ) -> None:
@@ -296,7 +296,7 @@ def _note(
     pairs[number, _AROUND] = around
 
 
-@compiled
+@inner
 def _behind_blanks(data: Bytes, begin: int) -> int:
     """Return where a key begins behind its delimiter: some set a blank there."""
     last = begin + _BLANKS
@@ -382,7 +382,7 @@ def _headed(
         heads[line], marks[line] = min(head, end), mark
 
 
-@compiled
+@inner
 def _delimiter(data: Bytes, start: int, end: int) -> int:
     """Return the delimiter that a part of a header states, as a sign or in hex."""
     size = end - start
@@ -395,7 +395,7 @@ def _delimiter(data: Bytes, start: int, end: int) -> int:
     return _NO_MARK
 
 
-@compiled
+@inner
 def _next(data: Bytes, sign: int, place: int, end: int) -> int:
     """Return where a sign stands from a place on, the end where nowhere before it."""
     while place < end and data[place] != sign:

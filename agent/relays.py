@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.compiled import compiled
+from agent.compiled import compiled, inner
 from agent.spans import Bytes, Places, Text
 
 _TAB, _BLANK, _DASH, _POINT, _COMMA, _COLON, _PLUS = map(ord, "\t -.,:+")
@@ -64,7 +64,7 @@ def _behind(data: Bytes, starts: Places, ends: Places) -> Places:
     return found
 
 
-@compiled
+@inner
 def _over(data: Bytes, place: int, sign: int) -> int:
     """Return the place behind all of a sign. The line feed behind each line is no sign."""
     while data[place] == sign:
@@ -72,7 +72,7 @@ def _over(data: Bytes, place: int, sign: int) -> int:
     return place
 
 
-@compiled
+@inner
 def _run(data: Bytes, place: int, kind: int) -> int:
     """Return the place behind all signs of a kind."""
     while _KINDS[data[place]] & kind:
@@ -80,7 +80,7 @@ def _run(data: Bytes, place: int, kind: int) -> int:
     return place
 
 
-@compiled
+@inner
 def _priority(data: Bytes, start: int) -> int:
     """Return the place behind a priority, as ``<134>``, ``<134>1 `` or ``123 <134>1 ``."""
     place = _run(data, start, _DIGIT)
@@ -97,7 +97,7 @@ def _priority(data: Bytes, start: int) -> int:
     return more + 3 if version else more + 1
 
 
-@compiled
+@inner
 def _digits(data: Bytes, place: int, many: int) -> bool:
     """Tell whether so many digits stand at a place."""
     for number in range(many):
@@ -106,7 +106,7 @@ def _digits(data: Bytes, place: int, many: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _clock(data: Bytes, place: int) -> bool:
     """Tell whether ``09:00:00`` stands at a place."""
     if not _digits(data, place, 2) or data[place + 2] != _COLON:
@@ -114,7 +114,7 @@ def _clock(data: Bytes, place: int) -> bool:
     return _digits(data, place + 3, 2) and data[place + 5] == _COLON and _digits(data, place + 6, 2)
 
 
-@compiled
+@inner
 def _stamp(data: Bytes, place: int) -> int:
     """Return the place behind a time and what parts it from the rest."""
     place = _iso(data, place) if _digits(data, place, 4) else _bsd(data, place)
@@ -128,7 +128,7 @@ def _stamp(data: Bytes, place: int) -> int:
     return rest if rest > place else _NEITHER
 
 
-@compiled
+@inner
 def _iso(data: Bytes, place: int) -> int:
     """Return the place behind ``2026-01-01T09:00:00.123+01:00`` and the like."""
     if data[place + 4] != _DASH or data[place + 7] != _DASH:
@@ -149,7 +149,7 @@ def _iso(data: Bytes, place: int) -> int:
     return place
 
 
-@compiled
+@inner
 def _bsd(data: Bytes, place: int) -> int:
     """Return the place behind ``Jan  1 09:00:00`` and the like."""
     letters = _KINDS[data[place]] & _UPPER and _KINDS[data[place + 1]] & _LOWER
@@ -170,7 +170,7 @@ def _bsd(data: Bytes, place: int) -> int:
     return place
 
 
-@compiled
+@inner
 def _sender(data: Bytes, place: int, end: int) -> int:
     """Return the place behind a host and a program, as far as they are named."""
     host = _host(data, place)
@@ -187,7 +187,7 @@ def _sender(data: Bytes, place: int, end: int) -> int:
     return structured if structured != _NEITHER else host + 1
 
 
-@compiled
+@inner
 def _host(data: Bytes, place: int) -> int:
     """Return where a blank stands behind a name or an address."""
     kind = _KINDS[data[place]]
@@ -211,7 +211,7 @@ def _host(data: Bytes, place: int) -> int:
     return stop if data[stop] == _BLANK else _NEITHER
 
 
-@compiled
+@inner
 def _program(data: Bytes, place: int) -> int:
     """Return the place behind ``squid[7]: `` and the like."""
     stop = _run(data, place, _PROGRAM)
@@ -224,7 +224,7 @@ def _program(data: Bytes, place: int) -> int:
     return stop + 2 if data[stop] == _COLON and data[stop + 1] == _BLANK else _NEITHER
 
 
-@compiled
+@inner
 def _structured(data: Bytes, place: int, end: int) -> int:
     """Return the place behind program, process, message and structured data of RFC 5424."""
     for _ in range(3):

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
 
-from agent.compiled import Part, compiled, generated
+from agent.compiled import Part, compiled, generated, inner
 from agent.spans import HALF, INLINE, KEPT, PAD, Bytes, Text, Words
 
 Signs = NDArray[np.int32]
@@ -73,7 +73,7 @@ def _lowest(_: Part, bits: Part) -> Part:
     return types.int64(bits), generate
 
 
-@compiled
+@inner
 def view(
     words: Words, start: int, size: int, buffer: int, views: Words, column: int, row: int
 ) -> None:
