@@ -67,69 +67,64 @@ def columns(
     *,
     loose: bool = False,
     colons: bool = False,
+    found: Places | None = None,
 ) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it.
 
     A ``loose`` value may hold delimiters without quotes around it, up to the next key. ``colons``
-    stand for the equals signs of ``keyvalue``, each before a blank or a quote.
+    stand for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the
+    ``bars`` of ``leef``, where they are known.
     """
     signed = text
     for colon, equals in COLONS if colons else ():
         signed = signed.replaced(colon.encode(), equals.encode())
     match cut:
         case "cef":
-            found = _all_of(text, np.arange(len(text.starts)), text.starts, _NO_MARK, quotes=False)
+            pairs = _all_of(text, np.arange(len(text.starts)), text.starts, _NO_MARK, quotes=False)
         case "leef":
-            found = _stated(text)
+            pairs = _stated(text, bars(text, _PARTS) if found is None else found)
         case _:
             heads = _behind_priorities(signed.array, signed.starts)
             mark, lines = ord(delimiter), np.arange(len(heads))
-            found = _all_of(signed, lines, heads, mark, quotes=True, loose=loose)
+            pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=loose)
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
-    _picked(text.array, text.words, found, *_looked_for(names), views)
+    _picked(text.array, text.words, pairs, *_looked_for(names), views)
     return [text.viewed(own) for own in views]
 
 
-def header(
-    text: Text, names: Sequence[str], asked: Collection[str]
-) -> tuple[pa.Array, dict[str, pa.Array]]:
-    """Return whether each line has all parts of a header, each ended by ``|``, and those asked for.
-
-    Of a line that does not, they are empty.
-    """
-    wanted = [name for name in names if name in asked]
-    slots = np.array([wanted.index(name) if name in asked else -1 for name in names])
-    complete = np.zeros(len(text.starts), np.uint8)
-    views = np.zeros((len(wanted), len(text.starts), 2), np.uint64)
-    _parted(text.array, text.words, text.starts, text.ends, slots, complete, views)
-    found = pa.Array.from_buffers(pa.uint8(), len(complete), [None, pa.py_buffer(complete)])
-    return found, {name: text.viewed(own) for name, own in zip(wanted, views, strict=True)}
+def bars(text: Text, many: int) -> Places:
+    """Return where the first bars of each line stand, a row each; its end where it has fewer."""
+    found = np.empty((len(text.starts), many), np.int64)
+    _bars(text.array, text.starts, text.ends, found)
+    return found
 
 
 @compiled
-def _parted(
-    data: Bytes,
-    words: Words,
-    starts: Places,
-    ends: Places,
-    slots: Places,
-    complete: Bytes,
-    views: Words,
-) -> None:
+def _bars(data: Bytes, starts: Places, ends: Places, found: Places) -> None:
     for line in range(len(starts)):
         place, end = starts[line] - 1, ends[line]
-        for _ in range(len(slots)):
+        for number in range(found.shape[1]):
             place = _next(data, _PIPE, place + 1, end)
-        if place >= end:
-            continue
-        complete[line] = 1
-        place = starts[line]
-        for slot in slots:
-            close = _next(data, _PIPE, place, end)
-            if slot >= 0:
-                view(words, place, close - place, 0, views, slot, line)
-            place = close + 1
+            found[line, number] = place
+
+
+def header(
+    text: Text, found: Places, names: Sequence[str], asked: Collection[str]
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Return whether each line has all parts of a header, and those parts that are asked for.
+
+    A bar of those ``found`` ends each part.
+    """
+    complete = (found[:, -1] < text.ends).astype(np.uint8)
+    whole = pa.Array.from_buffers(pa.uint8(), len(complete), [None, pa.py_buffer(complete)])
+    begins = np.column_stack([text.starts, found[:, :-1] + 1])
+    parts = {
+        name: text.column(np.minimum(begins[:, number], found[:, number]), found[:, number])
+        for number, name in enumerate(names)
+        if name in asked
+    }
+    return whole, parts
 
 
 def _all_of(
@@ -151,14 +146,17 @@ def _all_of(
     return pairs[:count]
 
 
-def _stated(text: Text) -> Pairs:
-    """Return all pairs of LEEF 1.0 and 2.0: behind their headers, between what each line states."""
+def _stated(text: Text, parts: Places) -> Pairs:
+    """Return all pairs of LEEF 1.0 and 2.0: behind their headers, between what each line states.
+
+    ``parts`` are the bars of that header.
+    """
     # So relays write a tab. To look for one sign first takes a tenth of the time.
     if b"#" in text.data and b"#011" in text.data:
         text = text.replaced(b"#011", b"\t   ")
     heads, marks = np.empty_like(text.starts), np.empty_like(text.starts)
     tab = _TAB if b"\t" in text.data else _NO_MARK
-    _headed(text.array, text.starts, text.ends, heads, marks, tab)
+    _headed(text.array, parts[:, -1], text.ends, heads, marks, tab)
     found = []
     for mark in np.unique(marks).tolist():
         lines = np.flatnonzero(marks == mark)
@@ -358,7 +356,7 @@ def _spaced(
 
 @compiled
 def _headed(
-    data: Bytes, starts: Places, ends: Places, heads: Places, marks: Places, tab: int
+    data: Bytes, fifths: Places, ends: Places, heads: Places, marks: Places, tab: int
 ) -> None:
     """Tell where pairs of LEEF lines begin, behind five or six header parts, and what is between.
 
@@ -366,10 +364,8 @@ def _headed(
     sixth part. Some devices go on with ``|``; relays may have made blanks of tabs. ``tab`` is 0
     where no line has one.
     """
-    for line in range(len(starts)):
-        end, fifth = ends[line], starts[line] - 1
-        for _ in range(_PARTS):
-            fifth = _next(data, _PIPE, fifth + 1, end)
+    for line in range(len(fifths)):
+        fifth, end = fifths[line], ends[line]
         sixth = _next(data, _PIPE, fifth + 1, end)
         head, mark = fifth + 1, _NO_MARK
         # A part that holds a pair is no header.

@@ -147,12 +147,17 @@ def _cut(
     if log_format.keys or cut in HEADER_CELLS:
         from agent import pairs  # noqa: PLC0415
 
-        keys, loose, colons = log_format.keys, log_format.generic, log_format.colons
-        values = pairs.columns(text, cut, log_format.delimiter, keys, loose=loose, colons=colons)
-        columns |= {pair_column(number): value for number, value in enumerate(values)}
+        bars = None
         if cut in HEADER_CELLS:
-            columns[HEADED], parts = pairs.header(text, HEADER_CELLS[cut], log_format.cells)
+            names = HEADER_CELLS[cut]
+            bars = pairs.bars(text, len(names))
+            columns[HEADED], parts = pairs.header(text, bars, names, log_format.cells)
             columns |= {header_column(name): part for name, part in parts.items()}
+        keys, loose, colons = log_format.keys, log_format.generic, log_format.colons
+        values = pairs.columns(
+            text, cut, log_format.delimiter, keys, loose=loose, colons=colons, found=bars
+        )
+        columns |= {pair_column(number): value for number, value in enumerate(values)}
     if enclosed(log_format):
         from agent import quoted  # noqa: PLC0415
 
