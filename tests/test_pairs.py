@@ -103,7 +103,7 @@ def stated(line: str, key: str) -> str:
         sign = next((sign for sign in "\t|" if sign in rest), "")
     if not sign:
         return spaced(f" {rest}", key)
-    pair = re.search(rf"(?:^|{re.escape(sign)}) *{key}=([^{re.escape(sign)}]*)", rest)
+    pair = re.search(rf"(?:^|{re.escape(sign)}) {{0,4}}{key}=([^{re.escape(sign)}]*)", rest)
     return trimmed(pair[1]) if pair else ""
 
 
