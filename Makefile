@@ -24,7 +24,7 @@ demo: $(READY)  ## Write a demo company to ./demo-company, scan its logs, open t
 	$(BIN)/sundial demo $(ARGS)
 
 test: check servers  ## Check the code, then run every test (ARGS="-k squid" picks some)
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)  ## Lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)

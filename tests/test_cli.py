@@ -172,11 +172,11 @@ def test_formats_lists_all_formats(run: Run) -> None:
     assert all(name in text for name in files)
 
 
-def test_check_runs_all_samples_in_a_few_seconds(run: Run) -> None:
-    done = run("check")
-    assert re.fullmatch(r"\d+ formats with \d+ samples, \d+ apps .*: no problems\.\n", done.stdout)
+def test_check_runs_all_samples(run: Run) -> None:
+    """What it says to people is a session of README."""
+    done = run("check", "--json")
+    assert done.rows[0]["problems"] == []
     assert done.stderr == ""
-    assert run("check", "--json").rows[0]["problems"] == []
 
 
 def test_progress_is_for_eyes_only(log: Path, tmp_path: Path) -> None:
