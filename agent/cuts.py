@@ -160,14 +160,17 @@ def _least(log_format: Format, shape: Shape, columns: Sequence[str]) -> int:
     return max(shape.minimum, 1, len(columns) if named else 0)
 
 
+def _numbers(columns: Sequence[str]) -> dict[str, int]:
+    """Return the number of each column, from 1 on; of two of one name the first counts."""
+    return {name: number for number, name in reversed([*enumerate(columns, 1)])}
+
+
 class _Numbered:
     """Cells counted from the left: columns of the relation (``agent.quoted``)."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
         self._least = _least(log_format, shape, columns)
-        self._numbers: dict[str, int] = {}
-        for number, name in enumerate(columns, 1):
-            self._numbers.setdefault(name, number)
+        self._numbers = _numbers(columns)
 
     def numbers(self, cells: Collection[str]) -> Iterator[int]:
         """Yield the numbers of some cells."""
@@ -193,9 +196,7 @@ class _Listed:
         self._tabs = log_format.cut == "w3c"
         self._shape = shape
         self._least = _least(log_format, shape, columns)
-        self._numbers: dict[str, int] = {}
-        for number, name in enumerate(columns, 1):
-            self._numbers.setdefault(name, number)
+        self._numbers = _numbers(columns)
         for number, name in enumerate(reversed(shape.tail), 1):
             self._numbers.setdefault(name, -number)
         self._pivots = {

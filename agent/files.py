@@ -39,6 +39,8 @@ LONGEST_LINE = 1 << 20
 UNFINISHED = "the rest will be read when the file is complete"
 _DATE_IN_NAME = re.compile(r"(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)")
 _BINARY_SHARE = 0.1
+_SHORT = 4
+"""Bytes of a digest of which a ledger keeps one for each line of a head."""
 _PIECE = 1 << 22
 """Bytes of a plain file that are read at once."""
 _PACKED_PIECE = 1 << 16
@@ -225,6 +227,11 @@ def raw(log: LogFile) -> Iterator[bytes]:
     return _pieces(log)
 
 
+def is_whole(head: bytes) -> bool:
+    """Tell whether a head is all that a file holds: a full one may lack a character cut in two."""
+    return len(head) <= HEAD - 4
+
+
 def identity(start: bytes) -> bytes:
     """Return what of a head stays as it is when the file grows: its whole lines.
 
@@ -249,15 +256,19 @@ def digests(text: bytes, lengths: Iterable[int]) -> dict[int, str]:
 
 
 def beginnings(start: bytes) -> bytes:
-    """Return 4 bytes for each line of a head: a digest of the head up to the end of that line.
-
-    By them a shorter copy of a log is told that ends anywhere between two lines.
-    """
-    running, found = hashlib.blake2b(digest_size=4), bytearray()
+    """Return a short digest for each line of a head: of the head up to the end of that line."""
+    running, found = hashlib.blake2b(digest_size=_SHORT), bytearray()
     for line in start.splitlines(keepends=True):
         running.update(line)
         found += running.digest() if line.endswith(b"\n") else b""
     return bytes(found)
+
+
+def beginning(start: bytes) -> tuple[slice, bytes]:
+    """Return where the ``beginnings`` of a longer head tell of some lines, and what if these."""
+    end = _SHORT * start.count(b"\n")
+    short = hashlib.blake2b(start, digest_size=_SHORT).digest()
+    return slice(max(0, end - _SHORT), end), short
 
 
 def tail_digest(log: LogFile, consumed: int) -> str:

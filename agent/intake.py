@@ -179,15 +179,12 @@ class Intake:
         """Tell whether all lines of a file are the first lines of a log that was read."""
         # Nobody can say whether the unfinished line behind them begins the next one: where the
         # file is broken off it is not read, and behind so many lines that no header has it does.
-        rest, lines = head[len(start) :], start.count(b"\n")
-        if not lines or len(head) > files.HEAD - 4:
+        unfinished = len(head) > len(start) and not log.truncated
+        if not files.is_whole(head) or (unfinished and start.count(b"\n") < _NO_HEADER):
             return False
-        if rest and not log.truncated and lines < _NO_HEADER:
-            return False
-        told = files.beginnings(start)[-4:]
+        place, told = files.beginning(start)
         return any(
-            row.beginnings[4 * lines - 4 : 4 * lines] == told and row.consumed >= len(start)
-            for row in self._ledger
+            row.consumed >= len(start) and row.beginnings[place] == told for row in self._ledger
         )
 
     def _plan(

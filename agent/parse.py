@@ -283,8 +283,7 @@ def events_sql(log_format: Format, reading: Reading, relation: str = "lines") ->
 
     One step a layer: the line, its parts, its cells, its shape, further parts and cells that only
     some shapes have, its values, what is made of them, its fields; each is computed once and only
-    where a later layer asks for it. A line that is no
-    event has no fields.
+    where a later layer asks for it. A line that is no event has no fields.
     """
     query, names = _Query(log_format, reading), log_format.names
     # First of all: what tells a shape is there for its fields as well.

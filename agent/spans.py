@@ -33,7 +33,7 @@ class Text:
         self.data = b"".join((bytes(PAD - 1), b"\n", clean, bytes(PAD)))
         self.array: Bytes = np.frombuffer(self.data, np.uint8)
         self.words = words_of(self.data)
-        feeds = self.found("\n")
+        feeds = np.flatnonzero(self.array == ord("\n"))
         self.starts, self.ends = feeds[:-1] + 1, feeds[1:]
 
     def replaced(self, old: bytes, new: bytes) -> Text:
@@ -42,10 +42,6 @@ class Text:
         A line feed is no part of that.
         """
         return Text(self.data[PAD:-PAD].replace(old, new)).beginning(self.starts)
-
-    def found(self, sign: str) -> Places:
-        """Return the places of an ASCII character, in order."""
-        return np.flatnonzero(self.array == ord(sign))
 
     def beginning(self, starts: Places) -> Text:
         """Return the text with lines that begin later."""
