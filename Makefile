@@ -67,9 +67,14 @@ $(UV):
 
 # Program and the Debian package that brings it. A page without a font has no text.
 PROGRAMS = chromium:chromium chromium:fonts-liberation squid:squid named:bind9 dnsmasq:dnsmasq-base
+# Library and package: what compiles the filter of a capture.
+LIBRARIES = pcap:libpcap0.8
 
-servers:
+servers: $(READY)
 	@missing=$$(for pair in $(PROGRAMS); do \
-		command -v $${pair%%:*} >/dev/null || echo $${pair#*:}; done); \
+		command -v $${pair%%:*} >/dev/null || echo $${pair#*:}; done; \
+		for pair in $(LIBRARIES); do \
+		$(BIN)/python -c "from ctypes.util import *; exit(find_library('$${pair%%:*}') is None)" || \
+			echo $${pair#*:}; done); \
 	test -z "$$missing" || .ci/apt-install $$missing || \
 		echo "Tests that need" $$missing "are skipped (with CI=true they fail)." >&2

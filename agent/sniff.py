@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from ctypes.util import find_library
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +114,9 @@ def _listen(interface: str, bpf: str | None) -> Any:  # noqa: ANN401 - scapy's, 
     except Scapy_Exception as error:
         message = " ".join(str(error).split()).removeprefix("Cannot set filter: ")
         hint = "a filter is written as for tcpdump, such as 'udp port 53 or tcp port 443'."
+        if find_library("pcap") is None:
+            message = "needs libpcap, which this machine does not have"
+            hint = "install it (Debian: apt-get install libpcap0.8), or capture without a filter."
         raise RulesError(Problem("--filter", f"{message}; {hint}")) from None
     return listener
 

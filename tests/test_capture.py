@@ -19,6 +19,7 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from ctypes.util import find_library
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -784,6 +785,10 @@ def may_capture() -> bool:
 
 
 live = pytest.mark.skipif(not may_capture(), reason="capturing needs root or CAP_NET_RAW")
+filtering = pytest.mark.skipif(
+    find_library("pcap") is None and os.environ.get("CI") != "true",
+    reason="a filter needs libpcap (Debian: apt-get install libpcap0.8)",
+)
 
 
 def speak(count: int, port: int) -> None:
@@ -793,6 +798,7 @@ def speak(count: int, port: int) -> None:
 
 
 @live
+@filtering
 @pytest.mark.parametrize("end", ["count", "seconds", "signal"])
 def test_a_live_capture_stores_what_passed(end: str, tmp_path: Path) -> None:
     store = tmp_path / "store"
@@ -823,6 +829,7 @@ def wait_for(ready: Callable[[], bool]) -> None:
 
 
 @live
+@filtering
 def test_what_a_killed_capture_left_is_stored_by_the_next(tmp_path: Path) -> None:
     left = tmp_path / "store" / ".captured" / "lo" / "20260105T090000.000000Z.pcap"
     left.parent.mkdir(parents=True)
@@ -861,6 +868,17 @@ def test_a_capture_that_cannot_be_says_why_in_one_line(
 
 
 @live
+@filtering
 def test_a_filter_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(RulesError, match=r"--filter: .*udp prt 53"):
         sniff.record("lo", "udp prt 53", tmp_path, sniff.Limits(packets=1))
+
+
+@live
+def test_a_filter_without_libpcap_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scapy.libs.winpcapy", None)
+    monkeypatch.setattr(sniff, "find_library", lambda _: None)
+    with pytest.raises(RulesError, match=r"^--filter: needs libpcap.*apt-get install libpcap0\.8"):
+        sniff.record("lo", "udp port 53", tmp_path, sniff.Limits(packets=1))
