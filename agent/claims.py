@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from agent import detect, files, identity, parse, people, reading, store
 from agent.errors import LogError, Problem
-from agent.model import CLAIM_FIELDS, Format
+from agent.model import CLAIM_FIELDS, Clean, Format
 from agent.settings import Settings, SourceSetting
 
 _NOT_HEX = re.compile(r"[^0-9a-f]")
@@ -136,7 +136,7 @@ def _gather(con: duckdb.DuckDBPyConnection, log: files.LogFile, plan: reading.Pl
             then, line = now, line + len(table)
 
 
-def _texts(log: files.LogFile, one: Format) -> Iterator[bytes | bytearray]:
+def _texts(log: files.LogFile, one: Format) -> Iterator[Clean]:
     """Yield a file as text of whole records, each in one line."""
     if not one.record:
         yield from (block.text for block in files.blocks(log))

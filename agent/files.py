@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import mmap
 import os
 import queue
 import re
 import stat
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
@@ -26,6 +29,7 @@ from typing import BinaryIO, TypeVar
 
 from agent import elements, packing
 from agent.errors import LogError, Problem
+from agent.model import Clean
 
 BLOCK = 1 << 26
 """Bytes of text read at once: large enough that SQL is fast, small enough to stay in memory."""
@@ -59,8 +63,8 @@ _Item = TypeVar("_Item")
 class Block:
     """Some whole lines of one log file."""
 
-    text: bytearray
-    """UTF-8, each line ended by ``\\n``. The reader's to use up: nobody else holds it."""
+    text: Clean
+    """UTF-8, each line ended by ``\\n``. It is there until the next block is asked for."""
     start: int
     """Offset of the first byte in the clean text of the file."""
     end: int
@@ -293,48 +297,81 @@ def blocks(log: LogFile, start: int = 0, size: int = BLOCK) -> Iterator[Block]:
     ``log.truncated`` when a compressed file stops in the middle. Raises LogError when the file
     cannot be opened.
     """
-    held, position, skip, dropped, trail = bytearray(), start, start, 0, b""
+    room, used = _room(size + _PIECE), 0
+    position, skip, dropped, trail = start, start, 0, b""
 
-    def cut_off(text: bytearray, *, terminated: bool = True) -> Block:
+    def cut_off(cut: int, *, terminated: bool = True) -> Block:
         nonlocal position, dropped, trail
-        end, trail = position + len(text) + dropped, (trail + text[-TAIL:])[-TAIL:]
+        end, trail = position + cut + dropped, (trail + room[max(0, cut - TAIL) : cut])[-TAIL:]
+        text = _resized(room, cut if terminated else cut + 1)
         if not terminated:
-            text += b"\n"
-        block = Block(_shorten(text), position, end, bytes(trail), terminated)
+            text[cut:] = b"\n"
+        block = Block(_shorten(text), position, end, trail, terminated)
         position, dropped = end, 0
         return block
 
     for piece in _pieces(log):
-        trail = (trail + piece[:skip])[-TAIL:]
-        held += piece[skip:] if skip else piece
+        trail, fresh = (trail + piece[:skip])[-TAIL:], piece[skip:]
         skip = max(0, skip - len(piece))
-        if len(held) < size:
+        if used + len(fresh) > len(room):
+            room = _resized(room, used + len(fresh))
+        room[used : used + len(fresh)] = fresh
+        used += len(fresh)
+        if used < size:
             continue
-        cut = held.rfind(b"\n") + 1
-        rest = held[cut:]
+        cut = room.rfind(b"\n", 0, used) + 1
+        rest = room[cut:used]
         if cut:
-            del held[cut:]
-            yield cut_off(held)
+            yield cut_off(cut)
         elif len(rest) > LONGEST_LINE:
             # One endless line: its start is enough to reject it, and memory stays bounded. Its
             # end may become the trail.
             kept = rest[:LONGEST_LINE] + rest[-TAIL:]
             dropped += max(0, len(rest) - len(kept))
             rest = min(rest, kept, key=len)
-        held = rest
-    cut = held.rfind(b"\n") + 1
-    rest = held[cut:]
+        # The same memory again: what was given back to the system takes long to touch anew.
+        room = _resized(room, max(size, len(rest)) + _PIECE)
+        room[: len(rest)], used = rest, len(rest)
+    cut = room.rfind(b"\n", 0, used) + 1
+    rest = room[cut:used]
     if cut:
-        del held[cut:]
-        yield cut_off(held)
+        yield cut_off(cut)
     if rest and not log.truncated:
-        yield cut_off(rest, terminated=False)
+        room = _resized(room, len(rest) + 1)
+        room[: len(rest)] = rest
+        yield cut_off(len(rest), terminated=False)
+
+
+def _room(size: int) -> mmap.mmap:
+    """Return memory for a text, in large pages where the system has such.
+
+    To touch the usual small ones for the first time takes longer than to read a log into them.
+    """
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size)
+    room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            room.madvise(mmap.MADV_HUGEPAGE)
+    return room
+
+
+def _resized(room: mmap.mmap, size: int) -> mmap.mmap:
+    """Return memory with the same start and another size; the one that is given is used up."""
+    try:
+        room.resize(size)
+    except SystemError:  # not every system can
+        other = _room(size)
+        kept = min(len(room), size)
+        other[:kept] = room[:kept]
+        return other
+    return room
 
 
 def ahead(stream: Iterator[_Item]) -> Iterator[_Item]:
     """Read the next block in a thread while the last one is being worked on.
 
-    No third one is begun before: blocks are large.
+    No third one is begun before: blocks are large. The text of a ``Block`` would be gone by then.
     """
     ready: queue.Queue[_Item | BaseException | None] = queue.Queue()
     taken, stopped = threading.Semaphore(), threading.Event()
@@ -364,13 +401,13 @@ def ahead(stream: Iterator[_Item]) -> Iterator[_Item]:
         thread.join()
 
 
-def _shorten(text: bytearray) -> bytearray:
+def _shorten(text: Clean) -> Clean:
     """Cut lines that are longer than LONGEST_LINE, looking only where one can be."""
     windows = range(0, len(text) - LONGEST_LINE, LONGEST_LINE)
     if all(text.find(b"\n", at, at + LONGEST_LINE) >= 0 for at in windows):
         return text
     pattern = rb"([^\n]{%d})[^\n]+" % LONGEST_LINE
-    return bytearray(re.sub(pattern, rb"\1", text).decode("utf-8", "replace").encode())
+    return re.sub(pattern, rb"\1", text).decode("utf-8", "replace").encode()
 
 
 def _pieces(log: LogFile, clean: _Cleaner | None = None) -> Iterator[bytes]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
+from mmap import mmap
+
+Clean = bytes | mmap
+"""A text in UTF-8, each line ended by ``\\n``."""
 
 
 class Evidence(StrEnum):

@@ -40,6 +40,7 @@ from agent.model import (
     NEXT_CELL,
     SYSLOG_CELL,
     UNNAMED,
+    Clean,
     Field,
     Format,
 )
@@ -71,7 +72,7 @@ done for each line of a log does ``agent.relays`` instead, which knows no patter
 
 
 def lines_table(
-    clean: bytes | bytearray,
+    clean: Clean,
     first_line: int,
     log_format: Format | None = None,
     columns: Sequence[str] = (),
@@ -87,18 +88,21 @@ def lines_table(
     those that it asks for, as ``n7``. ``columns`` are those of ``Reading``.
     """
     log_format = log_format and told(log_format, columns)
-    numbers = np.arange(first_line, first_line + clean.count(b"\n"), dtype=np.int64)
-    return _table(clean, numbers, log_format, columns, prefixed=prefixed)
+    parts = list(pieces(clean))
+    lines = sum(len(part.starts) for part in parts)
+    numbers = np.arange(first_line, first_line + lines, dtype=np.int64)
+    return _table(parts, numbers, log_format, columns, prefixed=prefixed)
 
 
 def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
     """Return lines of any table as ``lines_table`` would have them for another format."""
     numbers = lines["line_no"].to_numpy()
-    return _table(joined(lines["line"]), numbers, log_format, (), prefixed=prefixed)
+    parts = list(pieces(joined(lines["line"])))
+    return _table(parts, numbers, log_format, (), prefixed=prefixed)
 
 
 def _table(
-    clean: bytes | bytearray,
+    parts: Sequence[Text],
     numbers: Places,
     log_format: Format | None,
     named: Sequence[str],
@@ -116,7 +120,6 @@ def _table(
             columns |= _cut(piece, log_format, named, prefixed=prefixed)
         return pa.record_batch(columns)
 
-    parts = list(pieces(clean))
     edges = np.cumsum([len(part.starts) for part in parts])
     own = np.split(numbers, edges[:-1])
     return pa.Table.from_batches(_workers().map(batch, parts, own))
@@ -180,8 +183,8 @@ def header_columns(log_format: Format, line: str) -> tuple[str, ...]:
 
 
 def sections(
-    log_format: Format, clean: bytes | bytearray, columns: tuple[str, ...]
-) -> Iterator[tuple[bytes | bytearray, tuple[str, ...]]]:
+    log_format: Format, clean: Clean, columns: tuple[str, ...]
+) -> Iterator[tuple[Clean, tuple[str, ...]]]:
     """Split text at each line that changes the columns; yield each part with its columns."""
     if spoken(log_format):
         yield clean, named(log_format, clean, columns)
@@ -201,13 +204,13 @@ def sections(
             if at > start:
                 yield clean[start:at], columns
             start, columns = at, stated
-    yield clean[start:], columns
+    yield clean[start:] if start else clean, columns
 
 
-def _headers(mark: bytes, clean: bytes | bytearray) -> Iterator[int]:
+def _headers(mark: bytes, clean: Clean) -> Iterator[int]:
     """Yield where lines begin that begin with a mark."""
-    at = 0 if clean.startswith(mark) else clean.find(b"\n" + mark) + 1
-    while clean.startswith(mark, at):
+    at = 0 if clean[: len(mark)] == mark else clean.find(b"\n" + mark) + 1
+    while clean[at : at + len(mark)] == mark:
         yield at
         at = clean.find(b"\n" + mark, at) + 1 or len(clean)
 
@@ -259,7 +262,7 @@ def looks_prefixed(head: bytes) -> bool:
     return any(pattern.match(line) for line in lines)
 
 
-def records(log_format: Format, clean: bytes | bytearray) -> bytes | bytearray:
+def records(log_format: Format, clean: bytes) -> bytes:
     """Return text with each record in one line, or each part of one, if a format has such."""
     if not log_format.record:
         return clean

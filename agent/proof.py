@@ -74,13 +74,13 @@ def read_samples(con: duckdb.DuckDBPyConnection, log_format: Format) -> list[Sam
     found: dict[int, Sampled] = {}
     for (header, prefixed, _), numbers in alike.items():
         told = (f"{log_format.samples[number].line}\n".encode() for number in numbers)
-        lines: bytes | bytearray = b"".join(
+        lines = b"".join(
             parse.records(log_format, line).partition(b"\n")[0] + b"\n" for line in told
         )
         columns = parse.first_columns(log_format, f"{header}\n".encode()) if header else ()
-        ((lines, columns),) = parse.sections(log_format, lines, columns)
+        ((part, columns),) = parse.sections(log_format, lines, columns)
         reading = parse.Reading(dated=date(2026, 1, 31), prefixed=prefixed, columns=columns)
-        table = parse.lines_table(lines, 2, log_format, columns, prefixed=prefixed)
+        table = parse.lines_table(part, 2, log_format, columns, prefixed=prefixed)
         con.register("samples", table)
         sql = parse.events_sql(log_format, reading, "samples")
         for row in con.execute(f"{sql} ORDER BY line_no").fetchall():

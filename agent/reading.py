@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from agent import detect, files, parse
 from agent.errors import LogError, Problem
-from agent.model import Format
+from agent.model import Clean, Format
 from agent.sql import THREADS
 
 _SHORT = 8192
@@ -243,7 +243,7 @@ def numbered(
 
 
 def stretches(
-    log_format: Format, text: bytes | bytearray, first_line: int, reading: parse.Reading
+    log_format: Format, text: Clean, first_line: int, reading: parse.Reading
 ) -> Iterator[tuple[pa.Table, parse.Reading]]:
     """Yield tables of numbered lines, each with how it is read: columns may change in between."""
     for part, columns in parse.sections(log_format, text, reading.columns):

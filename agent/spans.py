@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from agent.model import Clean
+
 Places = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -28,7 +30,7 @@ KEPT = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 class Text:
     """Lines of UTF-8, as places in an array of bytes; a line feed stands before and behind each."""
 
-    def __init__(self, clean: bytes | bytearray | memoryview) -> None:
+    def __init__(self, clean: Clean | memoryview) -> None:
         """Take a text in which each line ends with a line feed."""
         self.data = b"".join((bytes(PAD - 1), b"\n", clean, bytes(PAD)))
         self.array: Bytes = np.frombuffer(self.data, np.uint8)
@@ -80,7 +82,7 @@ def words_of(data: bytes | Bytes) -> Words:
     return np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))
 
 
-def pieces(clean: bytes | bytearray) -> Iterator[Text]:
+def pieces(clean: Clean) -> Iterator[Text]:
     """Yield a text in pieces of whole lines that a processor's cache holds; at least one."""
     start, view = 0, memoryview(clean)
     while len(clean) - start > _PIECE:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from agent.model import COLONS, PAIRED, Condition, Field, Format, Shape
+from agent.model import COLONS, PAIRED, Clean, Condition, Field, Format, Shape
 
 _LOOKED = 2000
 """Lines of a text that are looked at for names."""
@@ -31,9 +31,7 @@ def spoken(log_format: Format) -> bool:
     return bool(log_format.words) and log_format.cut in {"json", *PAIRED}
 
 
-def named(
-    log_format: Format, clean: bytes | bytearray, known: Sequence[str] = ()
-) -> tuple[str, ...]:
+def named(log_format: Format, clean: Clean, known: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the names that lines have for words of a format: keys of pairs, paths of JSON.
 
     Those that are ``known`` stay among them. Lines are looked at all over the text, not each one.

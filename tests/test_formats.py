@@ -57,7 +57,7 @@ def outcomes(con: duckdb.DuckDBPyConnection, log_format: Format, text: bytes) ->
             event["client"] = parse.clean_address(event["client"]) or event["client"]
             told = {name: value for name, value in event.items() if value is not None}
             yield {"line": number, **told}
-        line += part.count(b"\n")
+        line += bytes(part).count(b"\n")
 
 
 @pytest.mark.parametrize("name", KNOWN)

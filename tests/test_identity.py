@@ -116,7 +116,7 @@ def claims_in(con: duckdb.DuckDBPyConnection, one: Format, text: bytes) -> Itera
             said = {name: str(value) for name, value in told.items() if value is not None}
             row = {"line": number, **({"outcome": outcome} if outcome else said)}
             yield f"{json.dumps(row)}\n"
-        line += part.count(b"\n")
+        line += bytes(part).count(b"\n")
 
 
 @pytest.mark.parametrize("name", CLAIMS)
