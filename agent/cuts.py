@@ -366,22 +366,32 @@ class _Headed(_Keyed):
         return f"CASE WHEN contains({value}, '\\') THEN {plain} ELSE {value} END"
 
 
+_GROUPS = 4
+"""So many groups does RE2 find as quickly as it sees that a one-pass pattern matches."""
+
+
 class _Matched:
     """Cells that are the named groups of a regular expression (RE2)."""
 
     def __init__(self, shape: Shape, cells: Sequence[str]) -> None:
+        self._of = shape.pattern
         # Each group costs time, also one that nobody asks for.
-        self._names = [name for name in _NAME.findall(shape.pattern) if name in cells]
-        self._pattern = _NAME.sub(
-            lambda found: "(" if found[1] in self._names else "(?:", shape.pattern
-        )
-        self._matches = f"regexp_matches(line, {text(self._pattern)})"
+        names = [name for name in _NAME.findall(shape.pattern) if name in cells]
+        step = _GROUPS if shape.onepass else max(1, len(names))
+        self._steps = [names[start : start + step] for start in range(0, len(names), step)]
+        self._place = {name: at for at, step in enumerate(self._steps, 1) for name in step}
+        self._matches = f"regexp_matches(line, {text(self._pattern(()))})"
+
+    def _pattern(self, names: Collection[str]) -> str:
+        return _NAME.sub(lambda found: "(" if found[1] in names else "(?:", self._of)
 
     def _whole(self, parts: Parts) -> str:
-        names = ", ".join(text(name) for name in self._names)
-        groups = f"regexp_extract(line, {text(self._pattern)}, [{names}])"
-        # To find groups takes ten times as long as to see that there is nothing to find.
-        return parts.column(f"CASE WHEN {self._matches} THEN {groups} END")
+        found = [
+            f"regexp_extract(line, {text(self._pattern(names))}, [{', '.join(map(text, names))}])"
+            for names in self._steps
+        ]
+        # To find more groups takes ten times as long as to see that there is nothing to find.
+        return parts.column(f"CASE WHEN {self._matches} THEN row({', '.join(found)}) END")
 
     def complete(self, parts: Parts) -> str:
         whole = self._whole(parts)
@@ -389,7 +399,9 @@ class _Matched:
         return f"{whole} IS NOT NULL" if whole.isidentifier() else self._matches
 
     def cell(self, name: str, parts: Parts) -> str:
-        return f"{self._whole(parts)}.{name}" if name in self._names else "NULL"
+        if name not in self._place:
+            return "NULL"
+        return f"{self._whole(parts)}[{self._place[name]}].{name}"
 
 
 class _Found:

@@ -49,7 +49,7 @@ _FAULT = "="
 """A key that no table of TOML has: what is wrong with the file."""
 _ONES_OWN = ("title", "sample", "advice")
 """What a format does not take from the one that it is like."""
-_SHAPE = ("when", "columns", "tail", "pivot", "pattern", "minimum", "repeats", "fields")
+_SHAPE = ("when", "columns", "tail", "pivot", "pattern", "onepass", "minimum", "repeats", "fields")
 _PIVOT = ("token", "left", "right", "cell")
 _FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
 _ADVICE = ("for", "do", "snippet")
@@ -253,6 +253,7 @@ class _Reader:
             tail=tuple(_texts(table.get("tail", ()))),
             pivots=tuple(self.pivots(self.tables(table, "pivot", key), _dot(key, "pivot"))),
             pattern=self.pattern(table, key),
+            onepass=bool(table.get("onepass", False)),
             minimum=self.number(table, "minimum", key),
             repeats=bool(table.get("repeats", False)),
             fields=tuple(

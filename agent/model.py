@@ -281,6 +281,8 @@ class Shape:
     """Names of the last cells, in reading order."""
     pivots: tuple[Pivot, ...]
     pattern: str
+    onepass: bool
+    """True where RE2 never has to try a second way to read a line by the pattern."""
     minimum: int
     """Fewest cells of such a line; 0 for as many as the fields need."""
     repeats: bool
