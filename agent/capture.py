@@ -23,6 +23,7 @@ from agent.first_words import Said
 from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
 from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader
 from agent.quic import SALTS, Initials
+from agent.replies import Replies
 from agent.resolvers import Resolvers, load_resolvers
 from agent.streams import Recent, Stream, Streams
 
@@ -37,6 +38,8 @@ _FOREVER = 1 << 62
 _TALKS = 50_000
 """Connections whose bytes are counted at a time."""
 _DNS, _ENCRYPTED_DNS = 53, 853
+_ANSWER = 0x80
+"""The bit that tells an answer, in the third byte of a DNS message (RFC 1035, 4.1.1)."""
 _HELLO = 0x16
 _METHODS = np.unique(
     [int.from_bytes(f"{method} "[:4].encode(), "big") for method in first_words.METHODS]
@@ -61,7 +64,8 @@ class Part:
     events: pa.Table
     """line_no, outcome and ``agent.model.FIELDS``; packets that say nothing have no row.
 
-    The first event of a connection comes when that has ended, with all bytes of its frames.
+    The first event of a connection comes when that has ended, with all bytes of its frames; a DNS
+    question when it is answered, with those of both.
     """
     packets: int
     end: int
@@ -112,6 +116,7 @@ class Capture:
         self._reader = Reader(block, trail)
         self._resolvers: Resolvers = load_resolvers()
         self._fragments, self._initials = Fragments(), Initials()
+        self._replies = Replies(SCHEMA)
         self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
         self._talks: dict[int, int] = {}
         """Connections whose server is known: flow to the row of ``sums`` with its bytes."""
@@ -148,7 +153,8 @@ class Capture:
             yield Part(self._table(), len(fresh), end, trail)
         self._streams.end_all()
         self._close(_FOREVER)
-        if self._events:
+        self._tables.append(self._replies.end())
+        if self._events or len(self._tables[-1]):
             yield Part(self._table(), 0, end, trail)
 
     def _look(self, packets: Packets) -> None:
@@ -176,27 +182,43 @@ class Capture:
 
     def _names(self, carried: Payloads, packets: Packets) -> None:
         udp = carried.transport == UDP
-        self._queries(carried, packets, np.flatnonzero(udp & (carried.target_port == _DNS)))
+        self._queries(carried, packets, udp)
         self._answers(carried, packets, np.flatnonzero(carried.source_port == _DNS))
         self._datagrams(carried, packets, udp)
         self._segments(carried, packets)
 
-    def _queries(self, carried: Payloads, packets: Packets, rows: Numbers) -> None:
+    def _queries(self, carried: Payloads, packets: Packets, udp: Truths) -> None:
         """Read DNS over UDP: all datagrams at once."""
-        if not len(rows):
+        rows = np.flatnonzero(udp & (carried.target_port == _DNS))
+        if not len(rows) and not len(self._replies):
             return
         kept, names = questions.asked(carried.data, carried.at[rows], carried.end[rows])
         rows = rows[kept]
         at = carried.row[rows]
-        self._tables.append(
-            _columns(
-                packets.number[at],
-                packets.time[at],
-                pc.if_else(names.is_null(), _NO_NAME, pa.scalar(None, pa.string())),
-                _addresses(carried.source[rows]),
-                names,
-            )
+        events = _columns(
+            packets.number[at],
+            packets.time[at],
+            pc.if_else(names.is_null(), _NO_NAME, pa.scalar(None, pa.string())),
+            _addresses(carried.source[rows]),
+            names,
+            bytes_out=pa.array(packets.wire[at]),
         )
+        back = udp & (carried.source_port == _DNS) & (carried.data[carried.at + 2] >= _ANSWER)
+        answers = np.flatnonzero(back)
+        at = carried.row[answers]
+        found = (
+            self._talk(carried, answers, back=True),
+            packets.number[at],
+            packets.time[at],
+            packets.wire[at],
+        )
+        asked = self._talk(carried, rows)
+        self._tables.append(self._replies.meet(events, asked, found, self._now))
+
+    def _talk(self, carried: Payloads, rows: Numbers, *, back: bool = False) -> Flows:
+        """Return what question and answer have in common: their flow, and the first two bytes."""
+        number = (_words(carried.data, carried.at[rows]) >> 16).astype(np.uint64)
+        return self._flows(carried, rows, back=back) + number * self._mix[0]
 
     def _answers(self, carried: Payloads, packets: Packets, rows: Numbers) -> None:
         """Read what DNS answers with another name; over TCP, behind the length of the message.

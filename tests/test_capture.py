@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from ctypes.util import find_library
 from itertools import pairwise
@@ -256,6 +256,39 @@ def test_only_questions_count_and_only_for_names() -> None:
     assert not outcomes(data)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from([0, 1, 16])), max_size=40)
+)
+@settings(deadline=None)
+def test_a_question_has_the_bytes_of_the_answer_that_comes_next(
+    said: list[tuple[int, bool, int]],
+) -> None:
+    """A talk is two ports and a number; it may be asked again, answered twice, late or never."""
+    frames, now, talks = [], WHEN, defaultdict[int, list[tuple[bool, float, int, int]]](list)
+    for place, (talk, is_answer, later) in enumerate(said, 1):
+        now += later
+        port = 40_000 + talk % 2
+        body = DNS(id=talk // 2, qr=is_answer, qd=DNSQR(qname="app.example.com"))
+        packet = IP(src=PC, dst=RESOLVER) / UDP(sport=port, dport=53) / body / Raw(bytes(place))
+        if is_answer:
+            packet = IP(src=RESOLVER, dst=PC) / UDP(sport=53, dport=port) / body / Raw(bytes(place))
+        frames.append((now, bytes(ETHER / packet)))
+        talks[talk].append((is_answer, now, len(frames[-1][1]), place))
+    expected = {}
+    for one in talks.values():
+        for (is_answer, when, sent, place), (then, after, got, _) in pairwise(
+            [*one, (False, 0.0, 0, 0)]
+        ):
+            if not is_answer:
+                expected[place] = (sent, got if then and after - when <= 15 else None)
+    data = wires.pcap(frames)
+    for block in (capture.BLOCK, 300):
+        found = {
+            row["line_no"]: (row["bytes_out"], row["bytes_in"]) for row in rows(data, block=block)
+        }
+        assert found == expected
+
+
 def test_a_name_that_is_none_is_a_reject_and_no_host() -> None:
     body = b"\0\1\1\0\0\1\0\0\0\0\0\0" + b"\x07a.b\xff\0\x1bc\x07example\x03com\0\0\1\0\1"
     data = file_of(ETHER / IP() / UDP(dport=53) / Raw(body), ETHER / IP() / QUESTION)
@@ -398,8 +431,6 @@ def test_bytes_are_those_of_the_whole_connection_on_its_first_event() -> None:
             (row["bytes_out"], row["bytes_in"]) for row in rows(file_of(*packets), block=block)
         ]
         assert sorted(found, key=str) == [(None, None), (sent, 80 * len(answer))][::-1]
-    (ask_row,) = rows(file_of(ETHER / IP(src=PC) / ask("app.example.com")))
-    assert (ask_row["bytes_out"], ask_row["bytes_in"]) == (None, None)
 
 
 def test_a_connection_that_is_long_silent_is_handed_out() -> None:
