@@ -32,6 +32,7 @@ _WORD = 8
 _BLANKS = 4
 """So many blanks may stand between a delimiter and a key, or around a value."""
 _TAB, _BLANK, _PIPE, _QUOTE, _EQUALS, _LESS, _MORE, _X = map(ord, '\t |"=<>x')
+_OPEN, _CLOSE = map(ord, "[]")
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _PARTS = 5
 """Parts of a LEEF header that each line has; a sixth may follow."""
@@ -250,7 +251,7 @@ def _delimited(
     """Find pairs between delimiters of which a value may hold some between quotes.
 
     A value is quoted from a quote behind ``=`` to the next one in its line. A quote elsewhere, as
-    inside a browser's name, opens nothing.
+    inside a browser's name, opens nothing. Brackets around all pairs belong to none of them.
     """
     count, number = 0, 0
     for own in range(len(lines)):
@@ -265,7 +266,10 @@ def _delimited(
             if place == end or here == mark:
                 if sign >= 0:
                     begin = _behind_blanks(data, begin)
-                    _note(pairs, count, lines[own], begin, sign, place, _QUOTE)
+                    if quotes and count == first:
+                        begin = _inside(data, begin, sign)
+                    stop = _before_bracket(data, sign, end) if quotes and place == end else place
+                    _note(pairs, count, lines[own], begin, sign, stop, _QUOTE)
                     count += 1
                 elif loose and count > first and data[pairs[count - 1, _END] - 1] != _QUOTE:
                     pairs[count - 1, _END] = place
@@ -301,6 +305,28 @@ def _behind_blanks(data: Bytes, begin: int) -> int:
     while begin < last and data[begin] == _BLANK:
         begin += 1
     return begin
+
+
+@inner
+def _inside(data: Bytes, begin: int, sign: int) -> int:
+    """Return where a key begins behind a bracket, and behind a name in it (RFC 5424, 6.3)."""
+    behind = -1
+    for place in range(sign - 1, begin - 1, -1):
+        if data[place] == _OPEN:
+            return max(place + 1, behind)
+        if data[place] == _BLANK and behind < 0:
+            behind = place + 1
+    return begin
+
+
+@inner
+def _before_bracket(data: Bytes, sign: int, end: int) -> int:
+    """Return where the last value of a line ends: a bracket behind its quote is none of it."""
+    stop = end
+    while data[stop - 1] == _BLANK and stop - 1 > sign:
+        stop -= 1
+    closed = data[stop - 1] == _CLOSE and data[stop - 2] == _QUOTE and stop - 2 > sign
+    return stop - 1 if closed else end
 
 
 @compiled

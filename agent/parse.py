@@ -65,7 +65,8 @@ _STAMP = (
 )
 _HOST = r"(?:[A-Za-z_][\w.:-]*|\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:.]+|\[[\w.:-]+\])"
 _PRI = r"(?:\d+ )?<\d{1,3}>(?:1 )?"
-_TAG = rf"(?:(?:{_HOST} )?[\w./()-]+(?:\[\d+\])?: |{_HOST} \S+ \S+ \S+ (?:-|\[[^\]]*\]) |{_HOST} |)"
+_DATA = r'\[[^\] ="]*(?: [^\]]*)?\]'
+_TAG = rf"(?:(?:{_HOST} )?[\w./()-]+(?:\[\d+\])?: |{_HOST} \S+ \S+ \S+ (?:-|{_DATA}) |{_HOST} |)"
 SYSLOG = rf"^(?:(?:{_PRI})?{_STAMP}:?[ \t]+{_TAG}|{_PRI})"
 """BSD (RFC 3164) and RFC 5424 headers, as relays write them before a device's own line. What is
 done for each line of a log does ``agent.relays`` instead, which knows no pattern."""

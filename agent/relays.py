@@ -13,7 +13,7 @@ from agent.compiled import compiled, inner
 from agent.spans import Bytes, Places, Text
 
 _TAB, _BLANK, _DASH, _POINT, _COMMA, _COLON, _PLUS = map(ord, "\t -.,:+")
-_LESS, _MORE, _OPEN, _CLOSE, _ONE, _T = map(ord, "<>[]1T")
+_LESS, _MORE, _OPEN, _CLOSE, _EQUALS, _QUOTE, _ONE, _T = map(ord, '<>[]="1T')
 _DIGIT, _WORD, _HOST, _PROGRAM, _HEX, _SIX, _SPACE, _UPPER, _LOWER, _ZULU = (
     1 << n for n in range(10)
 )
@@ -238,6 +238,12 @@ def _structured(data: Bytes, place: int, end: int) -> int:
         return place + 2 if data[place + 1] == _BLANK else _NEITHER
     if data[place] != _OPEN:
         return _NEITHER
+    place += 1
+    # What begins with a pair instead of a name is the device's own.
+    while place < end and data[place] not in (_CLOSE, _BLANK):
+        if data[place] in (_EQUALS, _QUOTE):
+            return _NEITHER
+        place += 1
     while place < end and data[place] != _CLOSE:
         place += 1
     return place + 2 if place < end and data[place + 1] == _BLANK else _NEITHER

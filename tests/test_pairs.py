@@ -28,6 +28,7 @@ SIGNS = st.sampled_from(
         "é",
         "v",
         "10.1.2.3",
+        *("[", "]", '"]', "[v "),
     ]
 )
 LINE = st.lists(SIGNS, max_size=14).map("".join)
@@ -66,17 +67,22 @@ def trimmed(value: str, signs: str = ' "') -> str:
 
 def between(line: str, delimiter: str, key: str) -> str:
     """The value of the first pair of a key between delimiters."""
-    parts = quoted_parts(line)
+    parts, first = quoted_parts(line), line.find("=")
+    whole = re.sub("^<[^>]{1,3}>", "", line[: max(first, 0)]).rpartition(delimiter)[2]
+    inside = whole.rpartition("[")[2].rpartition(" ")[2] if "[" in whole else None
     for match in re.finditer(f"{key}=", line):
         lead = line[: match.start()]
         bare = re.sub(" {0,4}$", "", lead) if delimiter != " " else lead
-        begins = bare == "" or bare.endswith(delimiter) or re.fullmatch(r"<[^>]{1,3}>", bare)
+        begins = bare == "" or bare.endswith(delimiter) or bool(re.fullmatch("<[^>]{1,3}>", bare))
+        begins = begins or (match.end() - 1 == first and inside == key)
         if not begins or any(opens < match.end() - 1 < closes for opens, closes in parts):
             continue
         stops = [place.start() for place in re.finditer(re.escape(delimiter), line)]
         stops = [at for at in stops if not any(opens < at < closes for opens, closes in parts)]
         end = next((at for at in stops if at >= match.end()), len(line))
-        return trimmed(line[match.end() : end])
+        value = line[match.end() : end]
+        closed = end == len(line) and re.fullmatch('(.*")] *', value)
+        return trimmed(closed[1] if closed else value)
     return ""
 
 

@@ -19,7 +19,16 @@ SIGNS = st.sampled_from(
         *(".123", ",5", "Z", "+0100", "-01:00", "+1", ": ", "gw ", "gw.example.com ", "10.1.2.3 "),
         *("10.1.2 ", "2001:db8::1 ", "[2001:db8::1] ", "fe80::1 ", "::1 ", "a:b ", ": "),
         *("squid[7]: ", "squid: ", "squid[x]: ", "(squid-1): ", "[7]: ", "squid[7] ", "key=a"),
-        *("squid 7 - - ", '7 ID [a b="c"] ', "a b c [d", "a b c -", "a\tb c ", "] ", "1,2"),
+        *(
+            "squid 7 - - ",
+            '7 ID [a b="c"] ',
+            "a b c [d",
+            "a b c -",
+            "a\tb c ",
+            "] ",
+            "1,2",
+            '[a="b"] ',
+        ),
     ]
 )
 LINE = st.lists(SIGNS, max_size=10).map("".join)
