@@ -14,9 +14,6 @@ from typing import Protocol
 
 from agent.model import HEADER_CELLS, Format, Pivot, Shape
 
-_HIDDEN = "chr(31)"
-"""Stands for a delimiter inside quotes while the line is split."""
-_TAB = "\t"
 _NAME = re.compile(r"\(\?P<(\w+)>")
 
 
@@ -106,7 +103,7 @@ def cut_of(
     """
     match log_format.cut:
         case "blanks" | "delimited" | "w3c":
-            kind = _Numbered if enclosed(log_format) else _Listed
+            kind = _Numbered if counted(log_format) else _Listed
             return kind(log_format, shape, columns)
         case "json":
             return _Json(log_format, cells)
@@ -120,9 +117,11 @@ def cut_of(
             return _Headed(log_format)
 
 
-def enclosed(log_format: Format) -> bool:
-    """Tell whether lines come cut at delimiters that may stand inside quotes (``agent.quoted``)."""
-    return log_format.cut == "delimited" and log_format.quoted
+def counted(log_format: Format) -> bool:
+    """Tell whether lines come cut, each cell known by its number (``agent.cells``)."""
+    split = log_format.cut in {"blanks", "w3c", "delimited"}
+    turned = any(shape.tail or shape.pivots for shape in log_format.shapes)
+    return split and not turned and len(log_format.delimiter) == 1
 
 
 def asked(log_format: Format, columns: Sequence[str]) -> tuple[int, ...]:
@@ -166,7 +165,7 @@ def _numbers(columns: Sequence[str]) -> dict[str, int]:
 
 
 class _Numbered:
-    """Cells counted from the left: columns of the relation (``agent.quoted``)."""
+    """Cells counted from the left: columns of the relation (``agent.cells``)."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
         self._least = _least(log_format, shape, columns)
@@ -191,9 +190,7 @@ class _Listed:
     """Cells counted from the left, from the right, or from a word that is always there."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
-        self._quoted = log_format.quoted
         self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
-        self._tabs = log_format.cut == "w3c"
         self._shape = shape
         self._least = _least(log_format, shape, columns)
         self._numbers = _numbers(columns)
@@ -204,16 +201,12 @@ class _Listed:
         }
 
     def _whole(self, parts: Parts) -> str:
-        line = _protected(self._delimiter) if self._quoted else "line"
-        split = f"string_split({line}, {text(self._delimiter)})"
+        split = f"string_split(line, {text(self._delimiter)})"
         if self._delimiter == " ":
             # Runs of blanks are padding; most lines have none, and a look is cheap.
             filtered = f"list_filter({split}, lambda part: part <> '')"
             padded = "contains(line, '  ') OR starts_with(line, ' ') OR suffix(line, ' ')"
             split = f"CASE WHEN {padded} THEN {filtered} ELSE {split} END"
-        if self._tabs:
-            tabs = f"string_split({_protected(_TAB)}, chr(9))"
-            split = f"CASE WHEN contains(line, chr(9)) THEN {tabs} ELSE {split} END"
         return parts.column(split)
 
     def _here(self, pivot: Pivot, parts: Parts) -> str:
@@ -227,48 +220,24 @@ class _Listed:
             f"coalesce({self._here(pivot, parts)}, 0) > {len(pivot.left)}"
             for pivot in self._shape.pivots
         ]
-        if self._quoted:
-            # Most lines have no quote, and a look costs a third of a split.
-            conditions.append("(NOT contains(line, '\"') OR len(string_split(line, '\"')) % 2 = 1)")
         return " AND ".join(conditions)
 
     def cell(self, name: str, parts: Parts) -> str:
         whole = self._whole(parts)
         if name in self._numbers:
-            value = f"{whole}[{self._numbers[name]}]"
-        elif name in self._pivots:
-            pivot, offset = self._pivots[name]
-            value = f"{whole}[{self._here(pivot, parts)} + {offset}]"
-            if offset < 0:
-                value = f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
-        else:
+            return f"{whole}[{self._numbers[name]}]"
+        if name not in self._pivots:
             return "NULL"
-        if not self._quoted:
-            return value
-        shown = f"replace({value}, {_HIDDEN}, {text(self._delimiter)})"
-        value = f"CASE WHEN contains({value}, {_HIDDEN}) THEN {shown} ELSE {value} END"
-        return f"ltrim({value})" if self._numbers.get(name) == 1 else value
+        pivot, offset = self._pivots[name]
+        if offset < 0:
+            return f"{whole}[greatest({self._here(pivot, parts)} - {-offset}, 0)]"
+        return f"{whole}[{self._here(pivot, parts)} + {offset}]"
 
 
 def _offsets(pivot: Pivot) -> list[tuple[str, int]]:
     left = [(name, number - len(pivot.left)) for number, name in enumerate(pivot.left)]
     right = [(name, number) for number, name in enumerate(pivot.right, 1)]
     return [*left, *([(pivot.cell, 0)] if pivot.cell else []), *right]
-
-
-def _protected(delimiter: str) -> str:
-    """Return the line with its quotes resolved and delimiters inside them hidden.
-
-    An empty cell between blanks would vanish with its quotes, so it becomes the dash that stands
-    for nothing.
-    """
-    plain = "replace(replace(line, '\\\"', ''), ' \"\"', ' -')"
-    hidden = f"replace(part, {text(delimiter)}, {_HIDDEN})"
-    parts = (
-        f"list_transform(string_split({plain}, '\"'), "
-        f"lambda part, n: CASE WHEN n % 2 = 0 THEN {hidden} ELSE part END)"
-    )
-    return f"CASE WHEN contains(line, '\"') THEN array_to_string({parts}, '') ELSE line END"
 
 
 class _Json:

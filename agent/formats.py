@@ -214,7 +214,7 @@ class _Reader:
                 self.shape(
                     _over(base, shape),
                     f"shape[{number}]" if table.get("shape") else "",
-                    enclosed=cut == "delimited" and bool(table.get("quoted", True)),
+                    enclosed=bool(table.get("quoted", True)),
                 )
                 for number, shape in enumerate(shapes, 1)
             ),

@@ -26,8 +26,8 @@ from agent.cuts import (
     Shared,
     asked,
     cell_column,
+    counted,
     cut_of,
-    enclosed,
     header_column,
     of_shapes,
     pair_column,
@@ -162,12 +162,14 @@ def _cut(
             text, cut, log_format.delimiter, keys, loose=loose, colons=colons, found=bars
         )
         columns |= {pair_column(number): value for number, value in enumerate(values)}
-    if enclosed(log_format):
-        from agent import quoted  # noqa: PLC0415
+    if counted(log_format):
+        from agent import cells  # noqa: PLC0415
 
-        numbers = asked(log_format, named)
-        columns[CELLS], cells = quoted.columns(text, log_format.delimiter, numbers)
-        columns |= {cell_column(number): cell for number, cell in zip(numbers, cells, strict=True)}
+        numbers, quotes = asked(log_format, named), log_format.quoted
+        columns[CELLS], found = cells.columns(
+            text, cut, log_format.delimiter, numbers, quotes=quotes
+        )
+        columns |= {cell_column(number): cell for number, cell in zip(numbers, found, strict=True)}
     return columns
 
 

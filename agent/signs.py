@@ -18,13 +18,13 @@ Signs = NDArray[np.int32]
 """Places in a text, in order."""
 _STEP = PAD
 """Bytes that are compared at once; so many lie around a text, so that none of it is left over."""
-_MOST = 4
+_MOST = 5
 _NONE = np.uint32(0)
 _ONE = np.uint32(1)
 
 
 def places(text: Text, signs: str) -> Signs:
-    """Return where some ASCII signs stand, and where lines end: up to three signs."""
+    """Return where some ASCII signs stand, and where lines end: up to four signs."""
     wanted = [*map(ord, signs), *[ord("\n")] * (_MOST - len(signs))]
     found = np.empty(len(text.array), np.int32)
     return found[: _places(text.array, np.array(wanted, np.uint8), found)]
@@ -32,10 +32,10 @@ def places(text: Text, signs: str) -> Signs:
 
 @compiled
 def _places(data: Bytes, wanted: Bytes, found: Signs) -> int:
-    one, two, three, four = wanted[0], wanted[1], wanted[2], wanted[3]
+    one, two, three, four, five = wanted[0], wanted[1], wanted[2], wanted[3], wanted[4]
     count = 0
     for start in range(0, len(data) - _STEP + 1, _STEP):
-        left = _which(data, start, one, two, three, four)
+        left = _which(data, start, one, two, three, four, five)
         while left != _NONE:
             found[count] = start + _lowest(left)
             count += 1
@@ -44,8 +44,10 @@ def _places(data: Bytes, wanted: Bytes, found: Signs) -> int:
 
 
 @generated
-def _which(_: Part, data: Part, start: Part, one: Part, two: Part, three: Part, four: Part) -> Part:
-    """Return a bit for each byte from a place on: whether it is one of four signs."""
+def _which(
+    _: Part, data: Part, start: Part, one: Part, two: Part, three: Part, four: Part, five: Part
+) -> Part:
+    """Return a bit for each byte from a place on: whether it is one of five signs."""
 
     def generate(context: Part, builder: Part, signature: Part, given: Part) -> Part:
         many, number = ir.VectorType(ir.IntType(8), _STEP), ir.IntType(32)
@@ -60,7 +62,7 @@ def _which(_: Part, data: Part, start: Part, one: Part, two: Part, three: Part, 
             found = same if found is None else builder.or_(found, same)
         return builder.bitcast(found, number)
 
-    return types.uint32(data, start, one, two, three, four), generate
+    return types.uint32(data, start, one, two, three, four, five), generate
 
 
 @generated

@@ -17,9 +17,9 @@ import atheris
 
 # What numba compiles cannot be instrumented as well.
 with atheris.instrument_imports(
-    include=["agent"], exclude=[f"agent.{n}" for n in ("pairs", "quoted", "relays", "signs")]
+    include=["agent"], exclude=[f"agent.{n}" for n in ("cells", "pairs", "relays", "signs")]
 ):
-    from agent import capture, detect, formats, pairs, parse, quoted, reading, relays, spans
+    from agent import capture, cells, detect, formats, pairs, parse, reading, relays, spans
     from agent.capture import Capture
 
 from tests.test_capture import everything
@@ -42,7 +42,7 @@ def lines(data: bytes) -> None:
             column.validate(full=True)
     body = relays.behind(spans.Text(clean))
     parts = pairs.header(body, pairs.bars(body, 3), ["a", "b", "c"], ["b", "c"])[1]
-    for column in (*quoted.columns(body, ",", [1, 3])[1], *parts.values()):
+    for column in (*cells.columns(body, "w3c", "", [1, 3])[1], *parts.values()):
         column.validate(full=True)
     count = reading.attempt(_CON, clean)(log_format, clean)
     assert count.events + count.others + count.rejects >= 0

@@ -54,7 +54,7 @@ GROUND = (
 """What every room stands on; each may use those after it, and nothing else of ours."""
 CELLARS = {
     "agent.parse": (
-        "wording transforms cuts relays pairs quoted signs spans",
+        "wording transforms cuts relays pairs cells signs spans",
         "each way to cut a line, and to read a cell, is SQL or a look at all bytes of its own",
     ),
     "agent.files": (
