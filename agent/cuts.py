@@ -121,7 +121,7 @@ def counted(log_format: Format) -> bool:
     """Tell whether lines come cut, each cell known by its number (``agent.cells``)."""
     split = log_format.cut in {"blanks", "w3c", "delimited"}
     turned = any(shape.tail or shape.pivots for shape in log_format.shapes)
-    return split and not turned and len(log_format.delimiter) == 1
+    return split and not turned and len(log_format.delimiter.encode()) == 1
 
 
 def asked(log_format: Format, columns: Sequence[str]) -> tuple[int, ...]:

@@ -223,6 +223,10 @@ class _Reader:
         )
         if not made.samples:
             self.wrong("sample", "a format proves itself: add a [[sample]] with line and event.")
+        one = len(made.delimiter) == 1 and made.delimiter.isascii()
+        if not one and (cut == "keyvalue" or (cut == "delimited" and made.quoted)):
+            cure = "is one ASCII sign; of delimited cells it may be more with quoted = false."
+            self.wrong("delimiter", cure)
         self.cells(made)
         if made.words:
             spoken = {cell: _words()[cell] for cell in made.cells if cell in _words()}

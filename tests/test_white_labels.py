@@ -325,7 +325,8 @@ def test_a_capture_follows_the_chain_from_what_was_asked() -> None:
 
 
 def test_an_answer_in_a_capture_names_the_host(logs: Path, tmp_path: Path, run: Run) -> None:
-    ask = ETHER / IP(src="192.0.2.10") / UDP(sport=40_000, dport=53) / Raw(wires.query(HOST))
+    there = ETHER / IP(src="192.0.2.10", dst="192.0.2.53")
+    ask = there / UDP(sport=40_000, dport=53) / Raw(wires.query(HOST, 0))
     frames = [(1_767_603_600, bytes(ask)), (1_767_603_601, bytes(reply(cname(HOST, TARGET))))]
     (logs / "a.pcap").write_bytes(wires.pcap(frames))
     shown = run("parse", logs / "a.pcap").rows
