@@ -7,9 +7,11 @@ is counted: DNS over TLS, HTTPS and QUIC, and Encrypted ClientHello. The columns
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -148,9 +150,11 @@ class Capture:
             if packets.end <= start:
                 continue
             fresh = _behind(packets, start)
-            self._look(fresh)
+            with _uninterrupted():
+                self._look(fresh)
+                events = self._table()
             end, trail = packets.end, packets.trail
-            yield Part(self._table(), len(fresh), end, trail)
+            yield Part(events, len(fresh), end, trail)
         self._streams.end_all()
         self._close(_FOREVER)
         self._tables.append(self._replies.end())
@@ -471,6 +475,21 @@ class Capture:
         if not tables:
             return SCHEMA.empty_table()
         return pa.concat_tables(tables).sort_by("line_no")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Python look for garbage that holds itself behind a block instead of many times in it.
+
+    None of it is made here, and each look takes as long as there are packets that wait.
+    """
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
 
 
 SCHEMA = pa.schema(
