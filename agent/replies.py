@@ -41,18 +41,19 @@ class Replies:
         talks = np.concatenate([self._talks, asked])
         talk, number, time, size = answers
         many = len(talks)
-        numbers = np.concatenate([events["line_no"].to_numpy(), number])
-        order = np.lexsort((numbers, np.concatenate([talks, talk])))
-        followed = np.flatnonzero(np.diff(np.concatenate([talks, talk])[order]) == 0)
-        first, second = order[followed], order[followed + 1]
-        first, second = first[first < many], second[first < many]
+        everyone = np.concatenate([talks, talk])
+        order = np.lexsort((np.concatenate([events["line_no"].to_numpy(), number]), everyone))
+        again = np.flatnonzero(np.diff(everyone[order]) == 0)
+        # Pairs of one talk in which a question comes first; what is behind it may be another.
+        before, behind = order[again], order[again + 1]
+        before, behind = before[before < many], behind[before < many]
         since = events["ts"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
         done = since < now - _PATIENCE
-        done[first] = True
-        first, second = first[second >= many], second[second >= many] - many
-        in_time = time[second] - since[first] <= _PATIENCE
+        done[before] = True
+        before, behind = before[behind >= many], behind[behind >= many] - many
+        in_time = time[behind] - since[before] <= _PATIENCE
         got = np.zeros(many, np.int64)
-        got[first[in_time]] = size[second[in_time]]
+        got[before[in_time]] = size[behind[in_time]]
         events = events.set_column(self._place, "bytes_in", pa.array(got, mask=got == 0))
         self._waiting = events.filter(pa.array(~done)).combine_chunks()
         self._talks = talks[~done]
