@@ -25,7 +25,7 @@ from agent.first_words import Said
 from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
 from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader
 from agent.quic import SALTS, Initials
-from agent.replies import Replies
+from agent.replies import Replies, Talks
 from agent.resolvers import Resolvers, load_resolvers
 from agent.streams import Recent, Stream, Streams
 
@@ -219,7 +219,7 @@ class Capture:
         asked = self._talk(carried, rows)
         self._tables.append(self._replies.meet(events, asked, found, self._now))
 
-    def _talk(self, carried: Payloads, rows: Numbers, *, back: bool = False) -> Flows:
+    def _talk(self, carried: Payloads, rows: Numbers, *, back: bool = False) -> Talks:
         """Return what question and answer have in common: their flow, and the first two bytes."""
         number = (_words(carried.data, carried.at[rows]) >> 16).astype(np.uint64)
         return self._flows(carried, rows, back=back) + number * self._mix[0]

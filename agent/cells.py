@@ -1,8 +1,8 @@
 r"""Cuts lines at a delimiter, which may stand inside quotes: a column for each cell asked for.
 
 Quotes are dropped wherever they stand, with what escapes them (``""`` and ``\"``), and so is one
-blank behind a delimiter. A quote that is left open spoils its own line only. Several blanks between
-cells are padding. The cells of ``w3c`` have tabs between them in lines that hold one, else blanks.
+blank behind a delimiter. A quote that is left open spoils its own line only. Where blanks stand
+between cells, several are padding.
 
 Here every sign of a log is looked at, so this is compiled.
 """
@@ -24,16 +24,15 @@ _NOT_ASKED = -1
 
 
 def columns(
-    text: Text, cut: str, delimiter: str, numbers: Sequence[int], *, quotes: bool = True
+    text: Text, delimiter: str, numbers: Sequence[int], *, quotes: bool = True, tabs: bool = False
 ) -> tuple[pa.Array, list[pa.Array]]:
     """Return how many cells each line has, and a column for each of some of them.
 
     Cells are counted from 1 on; one that a line does not have is empty. A line with a quote that is
-    left open has 0 cells. ``delimiter`` is that of ``delimited`` lines.
+    left open has 0 cells. ``quotes`` may stand around a cell; ``tabs`` are the delimiters of lines
+    that hold one.
     """
-    mark = delimiter if cut == "delimited" else " "
-    wanted = mark + '"\\' * quotes + "\t" * (cut == "w3c")
-    at = signs.places(text, wanted)
+    at = signs.places(text, delimiter + '"\\' * quotes + "\t" * tabs)
     asked = np.full(max([0, *numbers]) + 1, _NOT_ASKED)
     asked[list(numbers)] = range(len(numbers))
     counts = np.empty(len(text.starts), np.int32)
@@ -42,7 +41,7 @@ def columns(
     clean = np.empty(len(text.array) + PAD if quotes else PAD, np.uint8)
     size = _cut(
         text.array, text.words, at, text.starts, text.ends, asked, counts, views,
-        clean, words_of(clean), ord(mark), cut == "w3c",
+        clean, words_of(clean), ord(delimiter), tabs,
     )  # fmt: skip
     found = pa.Array.from_buffers(pa.int32(), len(counts), [None, pa.py_buffer(counts)])
     cleaned = clean[:size].tobytes()

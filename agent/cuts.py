@@ -112,7 +112,7 @@ def cut_of(
         case "found":
             return _Found(log_format.find, stripped=stripped)
         case "keyvalue":
-            return _Keyed(log_format.keys, ":" if log_format.colons else "=")
+            return _Keyed(log_format)
         case _:
             return _Headed(log_format)
 
@@ -190,7 +190,7 @@ class _Listed:
     """Cells counted from the left, from the right, or from a word that is always there."""
 
     def __init__(self, log_format: Format, shape: Shape, columns: Sequence[str]) -> None:
-        self._delimiter = " " if log_format.cut != "delimited" else log_format.delimiter
+        self._delimiter = log_format.delimiter
         self._shape = shape
         self._least = _least(log_format, shape, columns)
         self._numbers = _numbers(columns)
@@ -284,14 +284,17 @@ def _path(name: str) -> str:
 class _Keyed:
     """Cells that are values of ``key=value`` pairs: columns of the relation (``agent.pairs``)."""
 
-    def __init__(self, keys: Sequence[str], sign: str = "=") -> None:
-        self._sign = sign
-        self._columns = {key: pair_column(number) for number, key in enumerate(keys)}
+    def __init__(self, log_format: Format) -> None:
+        self._sign = ":" if log_format.colons else "="
+        self._generic = log_format.generic
+        self._columns = {key: pair_column(number) for number, key in enumerate(log_format.keys)}
 
     def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
-        # LEEF holds pairs as well, but says itself what it is; so does JSON.
-        other = '{"' if self._sign == ":" else "LEEF:"
-        return f"contains(line, '{self._sign}') AND NOT contains(line, '{other}')"
+        paired = f"contains(line, '{self._sign}')"
+        # LEEF holds pairs as well, but says itself what it is; so does JSON, to a guess.
+        if self._sign == "=":
+            return f"{paired} AND NOT contains(line, 'LEEF:')"
+        return f"{paired} AND NOT contains(line, '{{\"')" if self._generic else paired
 
     def cell(self, name: str, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
         return self._columns[name]
@@ -318,7 +321,7 @@ class _Headed(_Keyed):
     """
 
     def __init__(self, log_format: Format) -> None:
-        super().__init__(log_format.keys)
+        super().__init__(log_format)
         self._cut, self._names = log_format.cut, HEADER_CELLS[log_format.cut]
 
     def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it

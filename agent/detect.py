@@ -193,8 +193,7 @@ _PLACED = ASIDE.union(*HEADER_CELLS.values())
 def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
     """Tell whether some text can hold a line of a shape: its names, or enough delimiters."""
     if candidate.cut in {"blanks", "delimited"}:
-        delimiter = candidate.delimiter.encode() if candidate.cut == "delimited" else b" "
-        least = (shape.minimum or 1) - 1
+        delimiter, least = candidate.delimiter.encode(), (shape.minimum or 1) - 1
         words = all(_any(pivot.tokens, sample) for pivot in shape.pivots)
         if not words or all(line.count(delimiter) < least for line in sample.split(b"\n")):
             return False

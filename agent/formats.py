@@ -50,6 +50,8 @@ _FAULT = "="
 _ONES_OWN = ("title", "sample", "advice")
 """What a format does not take from the one that it is like."""
 _SHAPE = ("when", "columns", "tail", "pivot", "pattern", "onepass", "minimum", "repeats", "fields")
+_DELIMITED = {"delimited", "keyvalue"}
+"""Cuts whose delimiter a format may choose."""
 _PIVOT = ("token", "left", "right", "cell")
 _FIELD = ("from", "join", "as", "formats", "true", "false", "otherwise", "zone")
 _ADVICE = ("for", "do", "snippet")
@@ -191,9 +193,7 @@ class _Reader:
             evidence=self.one_of(table, "evidence", _EVIDENCE),
             kind=self.one_of(table, "kind", _KINDS),
             cut=cut,
-            delimiter=self.optional(
-                table, "delimiter", " " if cut in {"blanks", "keyvalue"} else ","
-            ),
+            delimiter=self.delimiter(table, cut),
             colons=bool(table.get("colons", False)),
             quoted=bool(table.get("quoted", True)),
             header=self.optional(table, "header", ""),
@@ -232,6 +232,10 @@ class _Reader:
             spoken = {cell: _words()[cell] for cell in made.cells if cell in _words()}
             made = replace(made, words=spoken)
         return made if not self.found else None
+
+    def delimiter(self, table: Mapping[str, Any], cut: str) -> str:
+        usual = "," if cut == "delimited" else " "
+        return self.optional(table, "delimiter", usual) if cut in _DELIMITED else usual
 
     def shape(self, table: dict[str, Any], key: str, *, enclosed: bool) -> Shape:
         self.known(table, _SHAPE, key)

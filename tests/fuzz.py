@@ -42,7 +42,7 @@ def lines(data: bytes) -> None:
             column.validate(full=True)
     body = relays.behind(spans.Text(clean))
     parts = pairs.header(body, pairs.bars(body, 3), ["a", "b", "c"], ["b", "c"])[1]
-    for column in (*cells.columns(body, "w3c", "", [1, 3])[1], *parts.values()):
+    for column in (*cells.columns(body, " ", [1, 3], tabs=True)[1], *parts.values()):
         column.validate(full=True)
     count = reading.attempt(_CON, clean)(log_format, clean)
     assert count.events + count.others + count.rejects >= 0

@@ -32,11 +32,11 @@ def found(
     delimiter: str,
     numbers: Sequence[int],
     *,
-    cut: str = "delimited",
     quotes: bool = True,
+    tabs: bool = False,
 ) -> list[tuple[int, list[str]]]:
     """How many cells each line has, and those asked for."""
-    counts, columns = cells.columns(text, cut, delimiter, numbers, quotes=quotes)
+    counts, columns = cells.columns(text, delimiter, numbers, quotes=quotes, tabs=tabs)
     for column in columns:
         column.validate(full=True)
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
@@ -82,7 +82,7 @@ def test_blanks_between_cells_may_be_padding(cut: str, lines: list[str]) -> None
         count = 0 if cut != "plain" and line.count('"') % 2 else len(own)
         expected.append((count, (own + [""] * 8)[:8]))
     text = Text("".join(f"{line}\n" for line in lines).encode())
-    how = {"cut": "blanks", "quotes": False} if cut == "plain" else {"cut": cut}
+    how = {"quotes": cut != "plain", "tabs": cut == "w3c"}
     assert found(text, " ", range(1, 9), **how) == expected
 
 
