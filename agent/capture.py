@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agent import first_words, questions
+from agent import first_words, greetings, questions
 from agent.first_words import Said
 from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
 from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader
@@ -117,6 +118,7 @@ class Capture:
         """Look at about ``block`` bytes together; say ``trail`` bytes of what was before."""
         self._reader = Reader(block, trail)
         self._resolvers: Resolvers = load_resolvers()
+        self._operator = lru_cache(1 << 16)(self._resolvers.by_host)
         self._fragments, self._initials = Fragments(), Initials()
         self._replies = Replies(SCHEMA)
         self._streams, self._understood, self._hiding = Streams(self._give_up), Recent(), Recent()
@@ -155,11 +157,13 @@ class Capture:
                 events = self._table()
             end, trail = packets.end, packets.trail
             yield Part(events, len(fresh), end, trail)
-        self._streams.end_all()
-        self._close(_FOREVER)
-        self._tables.append(self._replies.end())
-        if self._events or len(self._tables[-1]):
-            yield Part(self._table(), 0, end, trail)
+        with _uninterrupted():
+            self._streams.end_all()
+            self._close(_FOREVER)
+            self._tables.append(self._replies.end())
+            events = self._table()
+        if len(events):
+            yield Part(events, 0, end, trail)
 
     def _look(self, packets: Packets) -> None:
         carried, fragments = payloads(packets)
@@ -278,19 +282,28 @@ class Capture:
         dns = carried.target_port[rows] == _DNS
         begins &= ~dns
         flows = self._flows(carried, rows)
-        incomplete = set()
+        incomplete, taken = set[int](), list[int]()
         starts = np.flatnonzero(begins)
-        for place, packet in zip(
-            starts.tolist(), _picked(carried, packets, rows[starts], flows[starts]), strict=True
+        begun = rows[starts]
+        for place, packet, heard in zip(
+            starts.tolist(),
+            _picked(carried, packets, begun, flows[starts]),
+            greetings.heard(data, carried.at[begun], carried.end[begun]),
+            strict=True,
         ):
-            if not self._one(packet):
-                incomplete.add(place)
-                if packet.flow not in self._streams:
+            if heard is not None:
+                self._understand([heard], packet)
+            elif not self._one(packet):
+                if packet.flow in self._streams:
+                    incomplete.add(place)
+                else:
                     stream = self._streams.begin(packet.flow, _stream(packet))
                     stream.add(packet.sequence, packet.data)
+                    taken.append(place)
         waited = dns
         if len(self._streams):
             waited = dns | np.isin(flows, np.array(self._streams.flows(), np.uint64))
+            waited[taken] = False
         places = np.flatnonzero(waited)
         for place, packet in zip(
             places.tolist(), _picked(carried, packets, rows[places], flows[places]), strict=True
@@ -299,15 +312,22 @@ class Capture:
 
     def _one(self, packet: _Packet) -> bool:
         """Understand a segment by itself; return whether nothing more is needed."""
+        if not packet.missing and first_words.goes_on(packet.data):
+            return False
         said = _understood(packet.data)
         if not all(one.whole for one in said):
             if not packet.missing:
                 return False
             self._note(packet, _CUT)
-        if said and not self._understood.met(packet.flow, packet.sequence):
+        if said:
+            self._understand(said, packet)
+        return True
+
+    def _understand(self, said: list[Said], packet: _Packet) -> None:
+        """Take what a segment says that was not met before: some are sent twice."""
+        if not self._understood.met(packet.flow, packet.sequence):
             for one in said:
                 self._say(one, packet)
-        return True
 
     def _more(self, packet: _Packet, *, begins: bool) -> None:
         """Put a segment where it belongs, and read the message if it is whole now."""
@@ -367,7 +387,7 @@ class Capture:
             self._waiting.append((packet.flow, *at, None, *ends, said.host, said.method))
         if said.method is None and packet.port != _ENCRYPTED_DNS:
             operator = (
-                self._resolvers.by_host(said.host)
+                self._operator(said.host)
                 if said.host
                 else self._resolvers.addresses.get(packet.server)
             )
@@ -376,7 +396,7 @@ class Capture:
 
     def _hide(self, packet: _Packet, how: str, host: str | None, who: str | None = None) -> None:
         """Count a conversation whose names cannot be seen."""
-        who = who or (self._resolvers.by_host(host) if host else None)
+        who = who or (self._operator(host) if host else None)
         who = who or self._resolvers.addresses.get(packet.server) or "a resolver of no known name"
         self._note(packet, f"{HIDDEN}{how}, {who}")
 
@@ -399,9 +419,12 @@ class Capture:
         self._sums = np.concatenate([self._sums, np.full((new, 3), [0, 0, self._now])])
         flows_of = np.fromiter(self._talks, np.uint64, count)
         order = np.argsort(flows_of)
-        ordered, sizes = flows_of[order], packets.wire[carried.row]
+        # A question of DNS and its answer are no connection, and often half of all packets.
+        asked = (carried.target_port == _DNS) | (carried.source_port == _DNS)
+        rows = np.flatnonzero(~asked)
+        ordered, sizes = flows_of[order], packets.wire[carried.row[rows]]
         for way in (0, 1):
-            flows = self._flows(carried, slice(None), back=way == 1)
+            flows = self._flows(carried, rows, back=way == 1)
             place = np.minimum(np.searchsorted(ordered, flows), count - 1)
             known = np.flatnonzero(ordered[place] == flows)
             talks = order[place[known]]
@@ -419,23 +442,18 @@ class Capture:
         if many:
             before = max(before, int(np.median(self._sums[:, 2])) + 1)
         ended = self._sums[:, 2] < before
+        talks = np.array([self._talks[row[0]] for row in self._waiting], np.int64)
+        over = ended[talks]
+        sizes = np.zeros((len(talks), 2), np.int64)
+        firsts = np.unique(talks, return_index=True)[1]
+        sizes[firsts] = self._sums[talks[firsts], :2]
         # Nothing seen of one direction is nothing known: half a mirror is common.
-        sizes = {
-            flow: [size or None for size in sums]
-            for (flow, row), sums in zip(
-                self._talks.items(), self._sums[:, :2].tolist(), strict=True
-            )
-            if ended[row]
-        }
-        gone = [self._talks[row[0]] for row in self._waiting]
-        for row, over in zip(self._waiting, ended[gone].tolist(), strict=True):
-            if over:
-                self._events.append(_Event(*row[1:], *sizes.pop(row[0], ())))
-        self._waiting = [
-            row for row, over in zip(self._waiting, ended[gone].tolist(), strict=True) if not over
+        self._events += [
+            _Event(*row[1:], *(size or None for size in both))
+            for row, both in zip(compress(self._waiting, over), sizes[over].tolist(), strict=True)
         ]
-        left = [flow for flow, talk in self._talks.items() if not ended[talk]]
-        self._talks = {flow: row for row, flow in enumerate(left)}
+        self._waiting = [*compress(self._waiting, ~over)]
+        self._talks = {flow: row for row, flow in enumerate(compress(self._talks, ~ended))}
         self._sums = self._sums[~ended]
 
     def _flows(self, carried: Payloads, rows: Numbers | slice, *, back: bool = False) -> Flows:

@@ -41,6 +41,14 @@ class Said(NamedTuple):
     """Whether all of the message was there."""
 
 
+def goes_on(data: bytes) -> bool:
+    """Tell whether a ClientHello begins here and ends, within its first record, behind the data."""
+    if data[:1] != b"\x16" or data[5:6] != b"\x01":
+        return False
+    needed: int = min(_SHORT(data, 3)[0], 4 + int.from_bytes(data[6:9], "big"))
+    return len(data) < max(9, 5 + needed)
+
+
 def hello_of_records(data: bytes) -> Said | None:
     """Read a ClientHello that is cut into TLS records; None where these hold something else."""
     message, at, end = b"", 0, len(data)

@@ -62,7 +62,7 @@ CELLARS = {
         "a log may lie packed in many ways, and some of them are traps",
     ),
     "agent.capture": (
-        "layers questions replies quic first_words streams packet_files resolvers",
+        "layers questions replies quic greetings first_words streams packet_files resolvers",
         "each protocol between a capture file and a name is read by rules of its own",
     ),
     "agent.people": (
