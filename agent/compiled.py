@@ -33,8 +33,12 @@ def generated(function: Callable[..., Part]) -> Part:
 
 
 def inner(function: _Function) -> _Function:
-    """Compile a function that only compiled ones call: without what Python would call it by."""
+    """Compile a function that only compiled ones call: without what Python would call it by.
+
+    It makes no arrays. So it need not count who holds those that it is given, which took ten times
+    as long as to look up a key: processors count in turn.
+    """
     return cast("_Function", numba.njit(function, nogil=True, boundscheck=True, **_UNSEEN))
 
 
-_UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}

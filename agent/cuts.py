@@ -112,7 +112,7 @@ def cut_of(
         case "found":
             return _Found(log_format.find, stripped=stripped)
         case "keyvalue":
-            return _Keyed(log_format)
+            return _Keyed(log_format, stripped=stripped)
         case _:
             return _Headed(log_format)
 
@@ -282,22 +282,30 @@ def _path(name: str) -> str:
 
 
 class _Keyed:
-    """Cells that are values of ``key=value`` pairs: columns of the relation (``agent.pairs``)."""
+    """Cells that are values of ``key=value`` pairs: columns of the relation (``agent.pairs``).
 
-    def __init__(self, log_format: Format) -> None:
+    What stands beside the pairs is found by a pattern.
+    """
+
+    def __init__(self, log_format: Format, *, stripped: bool = False) -> None:
         self._sign = ":" if log_format.colons else "="
         self._generic = log_format.generic
         self._columns = {key: pair_column(number) for number, key in enumerate(log_format.keys)}
+        self._beside = _Found(log_format.find, stripped=stripped)
+        self._whole = bool(log_format.find and log_format.starts)
 
-    def complete(self, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
+    def complete(self, parts: Parts) -> str:
+        if self._whole:
+            # All may stand beside pairs that are not there; how a line starts tells whose it is.
+            return self._beside.complete(parts)
         paired = f"contains(line, '{self._sign}')"
         # LEEF holds pairs as well, but says itself what it is; so does JSON, to a guess.
         if self._sign == "=":
             return f"{paired} AND NOT contains(line, 'LEEF:')"
         return f"{paired} AND NOT contains(line, '{{\"')" if self._generic else paired
 
-    def cell(self, name: str, parts: Parts) -> str:  # noqa: ARG002 - as the protocol has it
-        return self._columns[name]
+    def cell(self, name: str, parts: Parts) -> str:
+        return self._columns.get(name) or self._beside.cell(name, parts)
 
 
 def pair_column(number: int) -> str:

@@ -8,7 +8,7 @@ which does not read the other's. A generic layout is tried where no device's own
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -187,7 +187,7 @@ def _possible(candidate: Format, sample: bytes) -> bool:
 
 
 _PLACED = ASIDE.union(*HEADER_CELLS.values())
-"""Cells that stand at a place instead of behind a name."""
+"""Cells that stand at a place instead of behind a name, as those found by a pattern do."""
 
 
 def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
@@ -205,14 +205,18 @@ def _shape_possible(candidate: Format, shape: Shape, sample: bytes) -> bool:
         return True
     asked = [one.cells for one in shape.when if any(v[0] != "!" for v in one.values if v)]
     times = [field.sources for field in shape.fields if field.name == "ts"]
-    return all(_met(cells, sample) for cells in asked) and (
-        not times or any(not cells or _met(cells, sample) for cells in times)
+    placed = _PLACED.union(candidate.find)
+    return all(_met(cells, sample, placed) for cells in asked) and (
+        not times or any(not cells or _met(cells, sample, placed) for cells in times)
     )
 
 
-def _met(cells: Sequence[str], sample: bytes) -> bool:
-    """Tell whether the name of one of some cells stands in a text, as the end of its path."""
-    return any(cell in _PLACED for cell in cells) or _any(map(_last_name, cells), sample)
+def _met(cells: Sequence[str], sample: bytes, placed: Collection[str]) -> bool:
+    """Tell whether the name of one of some cells stands in a text, as the end of its path.
+
+    Those that have their place need none.
+    """
+    return any(cell in placed for cell in cells) or _any(map(_last_name, cells), sample)
 
 
 def _any(words: Iterable[str], sample: bytes) -> bool:

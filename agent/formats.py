@@ -40,9 +40,9 @@ _SHIPPED = "rules/formats"
 _KINDS = ("dns", "proxy", "firewall", "mixed", *CLAIMS)
 _EVIDENCE = ("observed", "documented")
 _TOP = (
-    "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "colons", "quoted", "header",
-    "prefix", "starts", "other", "wrapped", "empty", "generic", "find", "record", "part", "shape",
-    "sample", "advice",
+    "title", "vendor", "url", "evidence", "kind", "cut", "delimiter", "colons", "loose",
+    "quoted", "header", "prefix", "starts", "other", "wrapped", "empty", "generic", "find",
+    "record", "part", "shape", "sample", "advice",
 )  # fmt: skip
 _FOLDED = re.compile("[a-z0-9]+")
 _FAULT = "="
@@ -195,6 +195,7 @@ class _Reader:
             cut=cut,
             delimiter=self.delimiter(table, cut),
             colons=bool(table.get("colons", False)),
+            loose=tuple(self.texts(table, "loose")),
             quoted=bool(table.get("quoted", True)),
             header=self.optional(table, "header", ""),
             prefix=bool(table.get("prefix", False)),

@@ -326,6 +326,8 @@ class Format:
     delimiter: str
     colons: bool
     """For ``keyvalue``: whether a colon, before a blank or a quote, stands behind each key."""
+    loose: tuple[str, ...]
+    """For ``keyvalue`` with values that hold delimiters and no quotes: the keys that end one."""
     quoted: bool
     header: str
     """What a line that names the columns starts with; ``first`` for the first line; ``none`` where
@@ -345,7 +347,8 @@ class Format:
     words: dict[str, tuple[str, ...]]
     """What devices may call the cells of a generic format, by letters and numbers alone."""
     find: dict[str, str]
-    """For ``found``: cell name to the pattern whose group is the cell."""
+    """For ``found``, and for what stands beside pairs: cell name to the pattern whose group is the
+    cell."""
     shapes: tuple[Shape, ...]
     samples: tuple[Sample, ...]
     advice: tuple[Advice, ...] = ()
@@ -374,8 +377,8 @@ class Format:
     @property
     def keys(self) -> list[str]:
         """Those of its cells that are values of pairs."""
-        header = HEADER_CELLS.get(self.cut, ())
-        return [cell for cell in self.cells if cell not in header] if self.cut in PAIRED else []
+        others = {*HEADER_CELLS.get(self.cut, ()), *self.find}
+        return [cell for cell in self.cells if cell not in others] if self.cut in PAIRED else []
 
     @property
     def proof(self) -> str:

@@ -20,7 +20,7 @@ from agent import signs
 from agent.compiled import compiled, inner
 from agent.model import COLONS
 from agent.signs import Signs, view
-from agent.spans import Bytes, Places, Text, Words
+from agent.spans import Bytes, Places, Text, Words, words_of
 
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.int32]
@@ -66,15 +66,15 @@ def columns(
     delimiter: str,
     keys: Sequence[str],
     *,
-    loose: bool = False,
+    loose: bool | Collection[str] = False,
     colons: bool = False,
     found: Places | None = None,
 ) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it.
 
-    A ``loose`` value may hold delimiters without quotes around it, up to the next key. ``colons``
-    stand for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the
-    ``bars`` of ``leef``, where they are known.
+    A ``loose`` value may hold delimiters without quotes around it, up to the next key, or to the
+    next one of some keys. ``colons`` stand for the equals signs of ``keyvalue``, each before a
+    blank or a quote. ``found`` are the ``bars`` of ``leef``, where they are known.
     """
     signed = text
     for colon, equals in COLONS if colons else ():
@@ -87,7 +87,10 @@ def columns(
         case _:
             heads = _behind_priorities(signed.array, signed.starts)
             mark, lines = ord(delimiter), np.arange(len(heads))
-            pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=loose)
+            pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=bool(loose))
+    if not isinstance(loose, bool) and loose:
+        ending = [key.encode() for key in dict.fromkeys((*keys, *loose))]
+        pairs = pairs[: _joined(text.words, pairs, *_looked_for(ending))]
     names = [key.encode() for key in keys]
     views = np.zeros((len(names), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, pairs, *_looked_for(names), views)
@@ -165,8 +168,10 @@ def _stated(text: Text, parts: Places) -> Pairs:
     return np.concatenate(found) if found else np.empty((0, 5), np.int32)
 
 
-def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, Places]:
+def _looked_for(names: Sequence[bytes]) -> tuple[Words, Words, Places, Places, Places]:
     """Return all names in one array, the last bytes and the edges of each, and a hash table.
+
+    At each place of that array is the word that begins there.
 
     That is the first name of each bucket and the name behind each name in its bucket; -1 is none.
     """
@@ -175,7 +180,7 @@ def _looked_for(names: Sequence[bytes]) -> tuple[Bytes, Words, Places, Places, P
     for number, bucket in enumerate(((tails * _SPREAD) >> _BUCKET).tolist()):
         heads[bucket], nexts[number] = number, heads[bucket]
     edges = np.cumsum([0, *map(len, names)])
-    return np.frombuffer(b"".join(names), np.uint8), tails, edges, heads, nexts
+    return words_of(b"".join((*names, bytes(_WORD)))), tails, edges, heads, nexts
 
 
 @compiled
@@ -183,7 +188,7 @@ def _picked(
     data: Bytes,
     words: Words,
     pairs: Pairs,
-    names: Bytes,
+    names: Words,
     tails: Words,
     edges: Places,
     heads: Places,
@@ -207,12 +212,7 @@ def _picked(
         if size <= _WORD and usual_tail[slot] == tail and usual_size[slot] == size:
             number = usual[slot]
         else:
-            number = heads[(tail * _SPREAD) >> _BUCKET]
-            while number >= 0:
-                alike = tails[number] == tail and edges[number + 1] - edges[number] == size
-                if alike and _begins(data, begin, names, edges[number], size - _WORD):
-                    break
-                number = nexts[number]
+            number = _number_of(words, begin, size, tail, names, tails, edges, heads, nexts)
             usual[slot], usual_tail[slot], usual_size[slot] = number, tail, size
         if number < 0 or seen[number] == line:
             continue
@@ -227,11 +227,58 @@ def _picked(
         view(words, start, end - start, 0, views, number, line)
 
 
+@compiled
+def _joined(
+    words: Words,
+    pairs: Pairs,
+    names: Words,
+    tails: Words,
+    edges: Places,
+    heads: Places,
+    nexts: Places,
+) -> int:
+    """Keep pairs whose key has a name; any other belongs to the value of the pair before it."""
+    count = 0
+    for pair in range(len(pairs)):
+        begin, sign = pairs[pair, _BEGIN], pairs[pair, _SIGN]
+        size = sign - begin
+        tail = words[sign - _WORD] >> _UNLIKE[min(max(size, 1), _WORD)]
+        if _number_of(words, begin, size, tail, names, tails, edges, heads, nexts) >= 0:
+            end, around = pairs[pair, _END], pairs[pair, _AROUND]
+            _note(pairs, count, pairs[pair, _LINE], begin, sign, end, around)
+            count += 1
+        elif count > 0 and pairs[count - 1, _LINE] == pairs[pair, _LINE]:
+            pairs[count - 1, _END] = pairs[pair, _END]
+    return count
+
+
 @inner
-def _begins(data: Bytes, begin: int, names: Bytes, edge: int, size: int) -> bool:
+def _number_of(
+    words: Words,
+    begin: int,
+    size: int,
+    tail: int,
+    names: Words,
+    tails: Words,
+    edges: Places,
+    heads: Places,
+    nexts: Places,
+) -> int:
+    """Return the number of the name that stands at a place and has so many bytes; -1 is none."""
+    number: int = heads[(tail * _SPREAD) >> _BUCKET]
+    while number >= 0:
+        alike = tails[number] == tail and edges[number + 1] - edges[number] == size
+        if alike and _begins(words, begin, names, edges[number], size - _WORD):
+            return number
+        number = nexts[number]
+    return number
+
+
+@inner
+def _begins(words: Words, begin: int, names: Words, edge: int, size: int) -> bool:
     """Tell whether what a name has before its last word stands from a place on."""
-    for place in range(size):
-        if data[begin + place] != names[edge + place]:
+    for place in range(0, size, _WORD):
+        if words[begin + place] != names[edge + place]:
             return False
     return True
 

@@ -157,7 +157,8 @@ def _cut(
             bars = pairs.bars(text, len(names))
             columns[HEADED], parts = pairs.header(text, bars, names, log_format.cells)
             columns |= {header_column(name): part for name, part in parts.items()}
-        keys, loose, colons = log_format.keys, log_format.generic, log_format.colons
+        keys, colons = log_format.keys, log_format.colons
+        loose = log_format.loose or log_format.generic
         values = pairs.columns(
             text, cut, log_format.delimiter, keys, loose=loose, colons=colons, found=bars
         )

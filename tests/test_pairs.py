@@ -163,6 +163,25 @@ def test_a_loose_value_goes_on_until_the_next_key() -> None:
     assert columns[1].to_pylist() == ["2", "b", "", ""]
 
 
+PLAIN = st.lists(
+    st.sampled_from(
+        [*KEYS, *(f"{key}=" for key in KEYS), *"=,é ", "  ", "other=", "v", "10.1.2.3"]
+    ),
+    max_size=14,
+).map("".join)
+
+
+@FUZZ
+@given(st.lists(PLAIN, min_size=1, max_size=4))
+def test_only_keys_that_are_known_end_a_loose_value(lines: list[str]) -> None:
+    text = Text("".join(f"{line}\n" for line in lines).encode())
+    asked, known = KEYS[1:3], "|".join(KEYS)
+    columns = pairs.columns(text, "keyvalue", " ", asked, loose=KEYS)
+    for key, column in zip(asked, columns, strict=True):
+        values = [re.search(f"(?:^| ){key}=(.*?)(?: (?:{known})=|$)", line) for line in lines]
+        assert column.to_pylist() == [trimmed(found[1]) if found else "" for found in values]
+
+
 def test_lines_of_a_column_are_read_as_those_of_a_text() -> None:
     """Lines that another format rejected come out of the database, some of them empty."""
     lines = ["src=1 a=2", "", "a=ä src=", 'a="b c" shost=x']
