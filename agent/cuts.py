@@ -296,7 +296,7 @@ class _Keyed:
 
     def complete(self, parts: Parts) -> str:
         if self._whole:
-            # All may stand beside pairs that are not there; how a line starts tells whose it is.
+            # All may stand beside pairs that are not there; lines are told by what they must hold.
             return self._beside.complete(parts)
         paired = f"contains(line, '{self._sign}')"
         # LEEF holds pairs as well, but says itself what it is; so does JSON, to a guess.
