@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from agent import first_words, greetings, questions
 from agent.first_words import Said
 from agent.layers import LINKS, TCP, UDP, Fragments, Payloads, payloads, raw_packets
-from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader
+from agent.packet_files import NEVER, Bytes, Numbers, Packets, Reader, Truths
 from agent.quic import SALTS, Initials
 from agent.replies import Replies, Talks
 from agent.resolvers import Resolvers, load_resolvers
@@ -56,7 +56,6 @@ _CUT = "cut short when it was captured"
 _UNFINISHED = "the capture has only the beginning of it"
 
 Halves = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
-Truths = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Flows = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 

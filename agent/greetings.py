@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from agent.first_words import Said
-from agent.packet_files import Bytes, Numbers
+from agent.packet_files import Bytes, Numbers, Truths, two
 
 _RECORD, _RANDOM_END = 5, 38
 _HANDSHAKE, _MAJOR, _CLIENT_HELLO = 22, 3, 1
@@ -23,8 +23,6 @@ _LETTER = np.zeros(256, np.uint8)
 _LETTER[0x21:0x7F] = np.arange(0x21, 0x7F)
 _LETTER[ord("A") : ord("Z") + 1] += 32
 
-Truths = np.ndarray[tuple[int], np.dtype[np.bool_]]
-
 
 def heard(data: Bytes, at: Numbers, end: Numbers) -> list[Said | None]:
     """Return what each segment says; None for one that must be read by itself.
@@ -34,20 +32,20 @@ def heard(data: Bytes, at: Numbers, end: Numbers) -> list[Said | None]:
     found: list[Said | None] = [None] * len(at)
     rows = np.flatnonzero(end - at > _RECORD + _RANDOM_END)
     start = at[rows] + _RECORD
-    record, size = _two(data, start - 2), _one(data, start + 1) << 16 | _two(data, start + 2)
+    record, size = two(data, start - 2), _one(data, start + 1) << 16 | two(data, start + 2)
     good = (data[start - 5] == _HANDSHAKE) & (data[start - 4] == _MAJOR) & (record <= _LARGEST)
     good &= (data[start] == _CLIENT_HELLO) & (size >= _RANDOM_END) & (size + 4 <= record)
     good &= start + 4 + size <= end[rows]
     rows, start, stop = rows[good], start[good], (start + 4 + size)[good]
     place = start + _RANDOM_END
-    for number, width in ((_one, 1), (_two, 2), (_one, 1)):  # session, ciphers, compression
+    for number, width in ((_one, 1), (two, 2), (_one, 1)):  # session, ciphers, compression
         place += width + number(data, place)
         rows, place, stop = _kept(place + 2 <= stop, rows, place, stop)
-    stop = np.minimum(stop, place + 2 + _two(data, place))
+    stop = np.minimum(stop, place + 2 + two(data, place))
     first, names, hides = _extensions(data, place + 2, stop)
-    size = _two(data, first + 3)
+    size = two(data, first + 3)
     good = (names == 1) & (data[first + 2] == _HOST_NAME) & (size > 0)
-    good &= size + 5 <= _two(data, first - 2)
+    good &= size + 5 <= two(data, first - 2)
     rows, first, size = _kept(good, rows, first + 5, size)
     for row, name, hidden in zip(
         rows.tolist(), _texts(data, first, size), hides[good].tolist(), strict=True
@@ -70,8 +68,8 @@ def _extensions(data: Bytes, place: Numbers, stop: Numbers) -> tuple[Numbers, Nu
         if not len(rows):
             return first, names, hides
         here = place[rows]
-        kind, begin = _two(data, here), here + 4
-        behind = begin + _two(data, here + 2)
+        kind, begin = two(data, here), here + 4
+        behind = begin + two(data, here + 2)
         inside = behind <= stop[rows]
         named = inside & (kind == _SERVER_NAME)
         first[rows[named]] = begin[named]
@@ -98,7 +96,3 @@ def _kept(good: Truths, *columns: Numbers) -> list[Numbers]:
 
 def _one(data: Bytes, at: Numbers) -> Numbers:
     return data[at].astype(np.int64)
-
-
-def _two(data: Bytes, at: Numbers) -> Numbers:
-    return data[at].astype(np.int64) << 8 | data[at + 1]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
+Truths = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 PADDING = 256
 """Zero bytes behind the last packet, so that no header is looked for beyond the end."""
@@ -63,6 +64,11 @@ class Packets:
 
     def __len__(self) -> int:
         return len(self.at)
+
+
+def two(data: Bytes, at: Numbers) -> Numbers:
+    """Return the numbers of two bytes at some places, in network order."""
+    return data[at].astype(np.int64) << 8 | data[at + 1]
 
 
 class Reader:

@@ -1,9 +1,10 @@
 """Finds the values of ``key=value`` pairs: each key of a format is a column, each line a row.
 
-Devices write pairs in three ways: between delimiters, with quotes around a value that may hold one
-(``keyvalue``); between blanks, which values hold as well, so that only the next key ends one
-(``cef``); and between delimiters that each line states for itself (``leef``). In all three the
-first pair of a key counts, so that nothing that comes later in a line can speak for it.
+Devices write pairs in three ways: between delimiters, with quotes around a value that may hold one,
+or without, where only keys that are known end it (``keyvalue``); between blanks, which values hold
+as well, so that only the next key ends one (``cef``); and between delimiters that each line states
+for itself (``leef``). In all three the first pair of a key counts, so that nothing that comes later
+in a line can speak for it.
 
 Here every byte of a log is looked at, so this is compiled.
 """
@@ -11,6 +12,7 @@ Here every byte of a log is looked at, so this is compiled.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -88,12 +90,10 @@ def columns(
             heads = _behind_priorities(signed.array, signed.starts)
             mark, lines = ord(delimiter), np.arange(len(heads))
             pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=bool(loose))
-    if not isinstance(loose, bool) and loose:
-        ending = [key.encode() for key in dict.fromkeys((*keys, *loose))]
-        pairs = pairs[: _joined(text.words, pairs, *_looked_for(ending))]
-    names = [key.encode() for key in keys]
-    views = np.zeros((len(names), len(text.starts), 2), np.uint64)
-    _picked(text.array, text.words, pairs, *_looked_for(names), views)
+            if not isinstance(loose, bool) and loose:
+                pairs = pairs[: _joined(text.words, pairs, _looked_for({*keys, *loose}))]
+    views = np.zeros((len(keys), len(text.starts), 2), np.uint64)
+    _picked(text.array, text.words, pairs, _looked_for(keys), views)
     return [text.viewed(own) for own in views]
 
 
@@ -168,19 +168,29 @@ def _stated(text: Text, parts: Places) -> Pairs:
     return np.concatenate(found) if found else np.empty((0, 5), np.int32)
 
 
-def _looked_for(names: Sequence[bytes]) -> tuple[Words, Words, Places, Places, Places]:
-    """Return all names in one array, the last bytes and the edges of each, and a hash table.
+class _Names(NamedTuple):
+    """Names that are looked for, and a hash table of their last bytes; -1 is none."""
 
-    At each place of that array is the word that begins there.
+    words: Words
+    """All names one behind the other: at each place the word that begins there."""
+    tails: Words
+    """The last bytes of each name."""
+    edges: Places
+    """Where each begins and ends."""
+    heads: Places
+    """The first name of each bucket."""
+    nexts: Places
+    """The name behind each name in its bucket."""
 
-    That is the first name of each bucket and the name behind each name in its bucket; -1 is none.
-    """
+
+def _looked_for(keys: Collection[str]) -> _Names:
+    names = [key.encode() for key in keys]
     tails = np.array([int.from_bytes(name[-_WORD:], "little") for name in names], np.uint64)
     heads, nexts = np.full(_BUCKETS, -1), np.full(len(names), -1)
     for number, bucket in enumerate(((tails * _SPREAD) >> _BUCKET).tolist()):
         heads[bucket], nexts[number] = number, heads[bucket]
     edges = np.cumsum([0, *map(len, names)])
-    return words_of(b"".join((*names, bytes(_WORD)))), tails, edges, heads, nexts
+    return _Names(words_of(b"".join((*names, bytes(_WORD)))), tails, edges, heads, nexts)
 
 
 @compiled
@@ -188,15 +198,11 @@ def _picked(
     data: Bytes,
     words: Words,
     pairs: Pairs,
-    names: Words,
-    tails: Words,
-    edges: Places,
-    heads: Places,
-    nexts: Places,
+    names: _Names,
     views: Words,
 ) -> None:
     """Make a view of the first value that each line has of each key."""
-    seen = np.full(len(tails), -1)
+    seen = np.full(len(names.tails), -1)
     # The lines of one device have the same keys in the same order.
     usual, usual_tail = np.full(_AT_ONCE, -1), np.zeros(_AT_ONCE, np.uint64)
     usual_size = np.zeros(_AT_ONCE, np.int64)
@@ -212,7 +218,7 @@ def _picked(
         if size <= _WORD and usual_tail[slot] == tail and usual_size[slot] == size:
             number = usual[slot]
         else:
-            number = _number_of(words, begin, size, tail, names, tails, edges, heads, nexts)
+            number = _number_of(words, begin, size, tail, names)
             usual[slot], usual_tail[slot], usual_size[slot] = number, tail, size
         if number < 0 or seen[number] == line:
             continue
@@ -228,22 +234,14 @@ def _picked(
 
 
 @compiled
-def _joined(
-    words: Words,
-    pairs: Pairs,
-    names: Words,
-    tails: Words,
-    edges: Places,
-    heads: Places,
-    nexts: Places,
-) -> int:
+def _joined(words: Words, pairs: Pairs, names: _Names) -> int:
     """Keep pairs whose key has a name; any other belongs to the value of the pair before it."""
     count = 0
     for pair in range(len(pairs)):
         begin, sign = pairs[pair, _BEGIN], pairs[pair, _SIGN]
         size = sign - begin
         tail = words[sign - _WORD] >> _UNLIKE[min(max(size, 1), _WORD)]
-        if _number_of(words, begin, size, tail, names, tails, edges, heads, nexts) >= 0:
+        if _number_of(words, begin, size, tail, names) >= 0:
             end, around = pairs[pair, _END], pairs[pair, _AROUND]
             _note(pairs, count, pairs[pair, _LINE], begin, sign, end, around)
             count += 1
@@ -253,24 +251,15 @@ def _joined(
 
 
 @inner
-def _number_of(
-    words: Words,
-    begin: int,
-    size: int,
-    tail: int,
-    names: Words,
-    tails: Words,
-    edges: Places,
-    heads: Places,
-    nexts: Places,
-) -> int:
+def _number_of(words: Words, begin: int, size: int, tail: int, names: _Names) -> int:
     """Return the number of the name that stands at a place and has so many bytes; -1 is none."""
-    number: int = heads[(tail * _SPREAD) >> _BUCKET]
+    number: int = names.heads[(tail * _SPREAD) >> _BUCKET]
     while number >= 0:
-        alike = tails[number] == tail and edges[number + 1] - edges[number] == size
-        if alike and _begins(words, begin, names, edges[number], size - _WORD):
+        edge, alike = names.edges[number], names.tails[number] == tail
+        alike = alike and names.edges[number + 1] - edge == size
+        if alike and _begins(words, begin, names.words, edge, size - _WORD):
             return number
-        number = nexts[number]
+        number = names.nexts[number]
     return number
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agent.packet_files import Bytes, Numbers
+from agent.packet_files import Bytes, Numbers, Truths, two
 
 _HEADER = 12
 _LABELS = 128
@@ -65,17 +65,17 @@ def answered(data: Bytes, at: Numbers, end: Numbers) -> tuple[list[int], list[st
     """
     whole = np.flatnonzero(end - at > _HEADER + 4)
     at, end = at[whole], end[whole]
-    good = (_two(data, at + 2) & _ANSWER_MASK == _ANSWER) & (_two(data, at + 4) == 1)
-    rows = np.flatnonzero(good & (_two(data, at + 6) > 0))
+    good = (two(data, at + 2) & _ANSWER_MASK == _ANSWER) & (two(data, at + 4) == 1)
+    rows = np.flatnonzero(good & (two(data, at + 6) > 0))
     first, stop, _, _ = _walk(data, at[rows] + _HEADER, end[rows])
     named = stop > first
     rows, stop = rows[named], stop[named]
     record = stop + 5
     # Owner, type, class, time and length of a record take 12 bytes where the owner is a pointer.
-    wanted = np.isin(_two(data, stop + 1), _ADDRESS_TYPES) & (record + 12 < end[rows])
+    wanted = np.isin(two(data, stop + 1), _ADDRESS_TYPES) & (record + 12 < end[rows])
     rows, record = rows[wanted], record[wanted]
     pointed = data[record] >= _POINTER
-    wanted = ~pointed | (_two(data, record + 2) == _CNAME)
+    wanted = ~pointed | (two(data, record + 2) == _CNAME)
     found: tuple[list[int], list[str], list[str]] = ([], [], [])
     met: dict[bytes, list[str]] = {}
     for row, first_record in zip(rows[wanted].tolist(), record[wanted].tolist(), strict=True):
@@ -98,10 +98,6 @@ _ANSWER, _ANSWER_MASK = 0x8000, 0xF80F
 _ADDRESS_TYPES = (1, 5, 28, 65)
 _CNAME, _POINTER = 5, 0xC0
 _STEPS, _RECORDS, _JUMPS = 8, 32, 16
-
-
-def _two(data: Bytes, at: Numbers) -> Numbers:
-    return data[at].astype(np.int64) << 8 | data[at + 1]
 
 
 def _chain(message: bytes) -> list[str]:
@@ -166,7 +162,7 @@ def _walk(data: Bytes, first: Numbers, end: Numbers) -> tuple[Numbers, Numbers, 
     return first, stop, np.concatenate(dots), np.concatenate(owners)
 
 
-def _reverse(text: Bytes, offsets: Numbers) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _reverse(text: Bytes, offsets: Numbers) -> Truths:
     """Tell which names are those of addresses."""
     tail = np.frombuffer(b".arpa", np.uint8)
     last = offsets[1:]
