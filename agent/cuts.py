@@ -398,7 +398,7 @@ class _Found:
 
     def cell(self, name: str, parts: Parts) -> str:
         pattern = text(self._patterns[name])
-        found = f"regexp_extract(line, {pattern}, 1)"
-        if self._stripped:
-            found = f"coalesce(nullif({found}, ''), regexp_extract(prefix, {pattern}, 1))"
-        return parts.column(found)
+        found = parts.column(f"regexp_extract(line, {pattern}, 1)")
+        if not self._stripped:
+            return found
+        return f"CASE WHEN {found} = '' THEN regexp_extract(prefix, {pattern}, 1) ELSE {found} END"

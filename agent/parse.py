@@ -46,7 +46,7 @@ from agent.model import (
 )
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
-from agent.transforms import TRANSFORM, TYPE, any_of, like_any
+from agent.transforms import TRANSFORM, TYPE, any_of, like_any, order, ordered
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 from agent.wording import named, spoken, told
 
@@ -311,7 +311,8 @@ formed AS (SELECT *, {shape} AS shape FROM cells),
 late AS (SELECT *{query.late.sql} FROM formed),
 picked AS (SELECT *{query.picked.sql} FROM late),
 shaped AS {kept} (SELECT line_no, shape{query.values.sql} FROM picked),
-made AS (SELECT *{query.made.sql} FROM shaped),
+weighed AS (SELECT *{query.orders.sql} FROM shaped),
+made AS (SELECT *{query.made.sql} FROM weighed),
 fields AS (SELECT *, {fields} FROM made),
 told AS (SELECT * REPLACE ({told}) FROM fields)
 SELECT line_no, CASE WHEN {query.other()} THEN '{OTHER}'
@@ -365,7 +366,7 @@ class _Query:
         self._prefix = "prefix" if self._stripped else "line"
         self.parts, self.cells = Layer("p"), Layer("c")
         self.late, self.picked = Layer("q"), Layer("w")
-        self.values, self.made = Layer("v"), Layer("m")
+        self.values, self.orders, self.made = Layer("v"), Layer("o"), Layer("m")
         self._marks = dict.fromkeys(_marks(log_format))
         used = log_format.cells
         self._cuts = [
@@ -580,7 +581,11 @@ class _Query:
             if (lowered or tell) and len(cells) == 1:
                 value = told[0]
         column = self.values.column(value, number)
-        made = TRANSFORM[field.transform](column, field, self._reading)
+        if field.transform == "ordered":
+            best = self.orders.column(order(column, field))
+            made = ordered(column, best, field, self._reading)
+        else:
+            made = TRANSFORM[field.transform](column, field, self._reading)
         # Too dear to be made again wherever it is named.
         return self.made.column(made, number) if field.name == "alias" else made
 
@@ -598,7 +603,9 @@ class _Query:
         if cell == "NULL":
             return "false" if wanted else "true"
         if patterns == ("*",):
-            return f"{self._told(cell)} IS NOT NULL"
+            # Named once: of a shape behind the first a cell is all that it takes to find it.
+            words = ", ".join(text(word) for word in dict.fromkeys(self._format.empty))
+            return f"list_position([{words}], coalesce({cell}, '')) IS NULL"
         # What is not there at all is no value that must not be there.
         tests = [f"coalesce(NOT {any_of(cell, barred)}, true)"] if barred else []
         return " AND ".join([*tests, *([any_of(cell, wanted)] if wanted else [])])

@@ -134,11 +134,12 @@ _SOME = "(line_no % 64 = 0 OR line_no < 2000 + (SELECT min(line_no) FROM shaped)
 """Lines that show which way a block writes its dates: to try all on all takes long."""
 
 
-def _ordered(value: str, field: Field, reading: Reading) -> str:
-    """Read a date whose day and month may stand in either order, as the other lines have it.
+def order(value: str, field: Field) -> str:
+    """Return the query for the number of the format in which most lines write their dates.
 
-    Of the formats the one is tried first that reads most of some lines of the block; among equals
-    the one by which they span the least time, since a log is written from one day to the next.
+    Day and month may stand in either order. Of some lines of the block the one counts that reads
+    most; among equals the one by which they span the least time, since a log is written from one
+    day to the next.
     """
     numbers = range(len(field.formats))
     reads = ", ".join(
@@ -148,17 +149,24 @@ def _ordered(value: str, field: Field, reading: Reading) -> str:
     scores = ", ".join(
         f"{{'lines': count(r{n}), 'span': max(r{n}) - min(r{n}), 'number': {n}}}" for n in numbers
     )
-    best = (
+    return (
         f"(SELECT score.number FROM (SELECT unnest([{scores}]) AS score "
         f"FROM (SELECT {reads} FROM shaped WHERE shape > 0 AND {_SOME})) "
         "ORDER BY score.lines DESC, score.span, score.number LIMIT 1)"
     )
+
+
+def ordered(value: str, best: str, field: Field, reading: Reading) -> str:
+    """Read a date whose day and month may stand in either order, as the other lines have it.
+
+    The format is tried first whose number the column ``best`` holds.
+    """
     cases = " ".join(
-        f"WHEN {number} THEN try_strptime({value}, {text(form)})"
+        f"WHEN {best} = {number} THEN try_strptime({value}, {text(form)})"
         for number, form in enumerate(field.formats)
     )
     others = f"try_strptime({value}, {_forms(list(field.formats))})"
-    return _utc(f"coalesce(CASE {best} {cases} END, {others})", field, reading)
+    return _utc(f"coalesce(CASE {cases} END, {others})", field, reading)
 
 
 def _iso(value: str, field: Field, reading: Reading) -> str:
@@ -179,7 +187,11 @@ def _stamp(value: str, field: Field, reading: Reading) -> str:
     )
     bare = _yearless(value, ["%b %d %H:%M:%S", "%b %d %H:%M:%S.%g"], field, reading)
     iso = _iso(value, field, reading)
-    return f"CASE WHEN {value}[1] BETWEEN '0' AND '9' THEN {iso} ELSE coalesce({bare}, {named}) END"
+    # What strptime cannot read takes eight times as long: a year puts the first colon further back.
+    return (
+        f"CASE WHEN {value}[1] BETWEEN '0' AND '9' THEN {iso} "
+        f"WHEN strpos({value}, ':') > 11 THEN {named} ELSE {bare} END"
+    )
 
 
 def _epoch(value: str, _: Field, __: Reading) -> str:
@@ -352,7 +364,6 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "request": _request,
     "rrset": _rrset,
     "time": _time,
-    "ordered": _ordered,
     "iso": _iso,
     "stamp": _stamp,
     "epoch": _epoch,

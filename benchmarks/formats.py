@@ -34,8 +34,15 @@ KINDS = {
     "cef": "panos_cef",
     "leef": "panos_leef",
     "regex": "squid_combined",
+    "regex, the slowest": "ironport_access",
+    "found": "coredns",
+    "found in any text": "generic_request",
+    "pairs beside sentences": "cisco_firewall",
+    "pairs, guessed": "generic_kv",
+    "json, guessed": "generic_json",
+    "delimited, guessed": "generic_csv",
 }
-"""A way to cut, and a format that is cut so."""
+"""A way to cut, and a format that is cut so; of the last ones those that take longest."""
 GOACCESS = {
     "squid_native": "%x.%^ %~%L %h %^/%s %b %m %U %^",
     "squid_combined": '%h %^ %e [%d:%t %^] "%r" %s %b "%R" "%u" %^',
