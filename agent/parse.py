@@ -551,8 +551,13 @@ class _Query:
         )
         ways = [way for way in tries if way != "NULL"]
         if len(ways) > 1:
-            tried = [way if name in TYPE else f"nullif({way}, '')" for way in ways]
-            return f"coalesce({', '.join(tried)})"
+            first, *others = (way if name in TYPE else f"nullif({way}, '')" for way in ways)
+            rest = ", ".join(others)
+            if name == "ts" and self._format.generic:
+                # What is said twice is computed for each line, but inside of CASE: here it is said
+                # in a dozen ways how a time may be written, and most lines need but the first.
+                rest = f"CASE WHEN shape > 0 THEN coalesce({rest}) END"
+            return f"coalesce({first}, {rest})"
         return "".join(ways) or "NULL"
 
     def _way(self, number: int, field: Field, *, late: bool, tell: bool) -> str:
