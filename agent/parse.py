@@ -46,7 +46,7 @@ from agent.model import (
 )
 from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
-from agent.transforms import TRANSFORM, TYPE, any_of, like_any, order, ordered
+from agent.transforms import TRANSFORM, TYPE, any_of, in_order, like_any, order
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
 from agent.wording import named, spoken, told
 
@@ -586,11 +586,10 @@ class _Query:
             if (lowered or tell) and len(cells) == 1:
                 value = told[0]
         column = self.values.column(value, number)
+        made = TRANSFORM[field.transform](column, field, self._reading)
         if field.transform == "ordered":
             best = self.orders.column(order(column, field))
-            made = ordered(column, best, field, self._reading)
-        else:
-            made = TRANSFORM[field.transform](column, field, self._reading)
+            made = f"coalesce({in_order(column, best, field, self._reading)}, {made})"
         # Too dear to be made again wherever it is named.
         return self.made.column(made, number) if field.name == "alias" else made
 

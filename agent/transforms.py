@@ -156,17 +156,18 @@ def order(value: str, field: Field) -> str:
     )
 
 
-def ordered(value: str, best: str, field: Field, reading: Reading) -> str:
-    """Read a date whose day and month may stand in either order, as the other lines have it.
-
-    The format is tried first whose number the column ``best`` holds.
-    """
+def in_order(value: str, best: str, field: Field, reading: Reading) -> str:
+    """Read a date in the format whose number the column ``best`` holds."""
     cases = " ".join(
         f"WHEN {best} = {number} THEN try_strptime({value}, {text(form)})"
         for number, form in enumerate(field.formats)
     )
-    others = f"try_strptime({value}, {_forms(list(field.formats))})"
-    return _utc(f"coalesce(CASE {cases} END, {others})", field, reading)
+    return _utc(f"CASE {cases} END", field, reading)
+
+
+def _ordered(value: str, field: Field, reading: Reading) -> str:
+    """Read a date whose day and month may stand in either order, where ``in_order`` does not."""
+    return _utc(f"try_strptime({value}, {_forms(list(field.formats))})", field, reading)
 
 
 def _iso(value: str, field: Field, reading: Reading) -> str:
@@ -364,6 +365,7 @@ TRANSFORM: dict[str, Callable[[str, Field, Reading], str]] = {
     "request": _request,
     "rrset": _rrset,
     "time": _time,
+    "ordered": _ordered,
     "iso": _iso,
     "stamp": _stamp,
     "epoch": _epoch,
