@@ -18,7 +18,7 @@ LINES = 200
 """First lines of a file that are looked at."""
 ENOUGH = 0.5
 """Share of lines that a format must accept; relays mix devices, so not all need to."""
-TELLING = 0.2
+TELLING = 0.05
 """Share of lines that must name a host to a generic format, where no device's own reads any: what
 else a device writes about, only that would know."""
 
@@ -143,13 +143,16 @@ def _also(
     """
     named = {name: tally for name, tally in tallies.items() if tally.named and name != main.name}
     seen = _in_order({n: t for n, t in named.items() if not formats[n].header}, formats, attempt)
-    kin = [name for name, candidate in formats.items() if candidate.vendor == main.vendor]
+    kin = [name for name, one in formats.items() if one.vendor == main.vendor and not one.generic]
     names = dict.fromkeys([*seen, *kin])
     # Nor may a guess take what a device's own format leaves: a record that repeats another, say.
+    # What a guess leaves, another may whose lines say themselves what is what.
     return tuple(
         found
         for found in map(formats.__getitem__, names)
-        if found is not main and not found.header and not found.generic
+        if found is not main
+        and not found.header
+        and (not found.generic or (main.generic and found.spoken))
     )
 
 

@@ -375,6 +375,11 @@ class Format:
         return [cell for cell in dict.fromkeys(used) if cell not in ASIDE]
 
     @property
+    def spoken(self) -> bool:
+        """Whether each line of a generic format names its cells itself."""
+        return bool(self.words) and self.cut in {"json", *PAIRED}
+
+    @property
     def keys(self) -> list[str]:
         """Those of its cells that are values of pairs."""
         others = {*HEADER_CELLS.get(self.cut, ()), *self.find}

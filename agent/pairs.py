@@ -38,6 +38,7 @@ _OPEN, _CLOSE = map(ord, "[]")
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _PARTS = 5
 """Parts of a LEEF header that each line has; a sixth may follow."""
+_STOPS = list(b",;")
 _NO_MARK = 0
 _AT_ONCE = 64
 """Pairs of a line that are looked for first where they stood in the line before."""
@@ -75,8 +76,9 @@ def columns(
     """Return a column of values for each key, empty where a line does not have it.
 
     A ``loose`` value may hold delimiters without quotes around it, up to the next key, or to the
-    next one of some keys. ``colons`` stand for the equals signs of ``keyvalue``, each before a
-    blank or a quote. ``found`` are the ``bars`` of ``leef``, where they are known.
+    next one of some keys; a comma or semicolon at the end of one is no part of it. ``colons`` stand
+    for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the ``bars``
+    of ``leef``, where they are known.
     """
     signed = text
     for colon, equals in COLONS if colons else ():
@@ -90,7 +92,10 @@ def columns(
             heads = _behind_priorities(signed.array, signed.starts)
             mark, lines = ord(delimiter), np.arange(len(heads))
             pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=bool(loose))
-            if not isinstance(loose, bool) and loose:
+            if loose is True and delimiter == " ":
+                # Some set commas as well, or semicolons.
+                pairs[np.isin(signed.array[pairs[:, _END] - 1], _STOPS), _END] -= 1
+            elif not isinstance(loose, bool) and loose:
                 pairs = pairs[: _joined(text.words, pairs, _looked_for({*keys, *loose}))]
     views = np.zeros((len(keys), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, pairs, _looked_for(keys), views)

@@ -48,7 +48,7 @@ from agent.spans import Places, Text, joined, pieces
 from agent.sql import THREADS
 from agent.transforms import TRANSFORM, TYPE, any_of, in_order, like_any, order
 from agent.transforms import Reading as Reading  # noqa: PLC0414 - callers say parse.Reading
-from agent.wording import named, spoken, told
+from agent.wording import named, told
 
 LONGEST = 65_536
 """Bytes; a longer line is rejected: no log device writes one."""
@@ -95,11 +95,14 @@ def lines_table(
     return _table(parts, numbers, log_format, columns, prefixed=prefixed)
 
 
-def relined(lines: pa.Table, log_format: Format, *, prefixed: bool) -> pa.Table:
-    """Return lines of any table as ``lines_table`` would have them for another format."""
-    numbers = lines["line_no"].to_numpy()
-    parts = list(pieces(joined(lines["line"])))
-    return _table(parts, numbers, log_format, (), prefixed=prefixed)
+def relined(
+    lines: pa.Table, log_format: Format, *, prefixed: bool
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return lines of any table as ``lines_table`` has them for another format, and its columns."""
+    numbers, whole = lines["line_no"].to_numpy(), joined(lines["line"])
+    columns = named(log_format, whole) if log_format.spoken else ()
+    own = told(log_format, columns)
+    return _table(list(pieces(whole)), numbers, own, columns, prefixed=prefixed), columns
 
 
 def _table(
@@ -188,7 +191,7 @@ def sections(
     log_format: Format, clean: Clean, columns: tuple[str, ...]
 ) -> Iterator[tuple[Clean, tuple[str, ...]]]:
     """Split text at each line that changes the columns; yield each part with its columns."""
-    if spoken(log_format):
+    if log_format.spoken:
         yield clean, named(log_format, clean, columns)
         return
     if log_format.header == UNNAMED:
@@ -219,7 +222,7 @@ def _headers(mark: bytes, clean: Clean) -> Iterator[int]:
 
 def first_columns(log_format: Format, head: bytes) -> tuple[str, ...]:
     """Return the columns in force at the start of a file, from its first bytes."""
-    if spoken(log_format):
+    if log_format.spoken:
         return named(log_format, head)
     if log_format.header == UNNAMED:
         return _looked_at(log_format, head)

@@ -182,8 +182,9 @@ def _again(
 ) -> str:
     """Return the SELECT that turns lines of a relation into events of another format."""
     lines = con.sql(f"SELECT line_no, line FROM {relation}").to_arrow_table()
-    con.register("relined", parse.relined(lines, log_format, prefixed=then.prefixed))
-    return parse.events_sql(log_format, then, "relined")
+    relined, columns = parse.relined(lines, log_format, prefixed=then.prefixed)
+    con.register("relined", relined)
+    return parse.events_sql(log_format, replace(then, columns=columns), "relined")
 
 
 def _named(log_format: Format, events: str) -> str:

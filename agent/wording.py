@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from agent.model import COLONS, PAIRED, Clean, Condition, Field, Format, Shape
+from agent.model import COLONS, Clean, Condition, Field, Format, Shape
 
 _LOOKED = 2000
 """Lines of a text that are looked at for names."""
@@ -24,11 +24,6 @@ _DEEP = 6
 _KEY = re.compile(r"([\w.\[\]-]+)=", re.ASCII)
 _PLAIN = re.compile(r"[\w@.:/() -]{1,64}", re.ASCII)
 """A name that may stand in a path, and so in a query: what else a log writes is no name here."""
-
-
-def spoken(log_format: Format) -> bool:
-    """Tell whether each line of a generic format names its cells itself."""
-    return bool(log_format.words) and log_format.cut in {"json", *PAIRED}
 
 
 def named(log_format: Format, clean: Clean, known: Sequence[str] = ()) -> tuple[str, ...]:

@@ -196,6 +196,16 @@ def test_a_device_nobody_knows_is_read_by_its_names(
     assert attempt(answer.format, text).named == 1
 
 
+def test_few_records_of_a_device_nobody_knows_need_name_a_host(attempt: detect.Try) -> None:
+    """Most of what a firewall writes is of its own affairs."""
+    affair = b'time=1767258000 devname=fw1 logid=1 msg="interface up" level=notice\n'
+    asked = b'time=1767258001 srcip=192.0.2.1 hostname="a.example.com" url="/" app=web\n'
+    answer = detect.detect(affair * 30 + asked * 2, KNOWN, attempt)
+    assert answer.format is not None, answer.reason
+    assert answer.format.name == "generic_kv"
+    assert detect.detect(affair * 60 + asked * 2, KNOWN, attempt).format is None
+
+
 def test_a_machines_own_name_is_no_destination(attempt: detect.Try) -> None:
     """Programs' logs name the machine that they run on."""
     text = b'{"time":"2026-01-01T09:00:00Z","host":"web1","hostname":"a.example.com","msg":"up"}\n'

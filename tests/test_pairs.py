@@ -163,6 +163,15 @@ def test_a_loose_value_goes_on_until_the_next_key() -> None:
     assert columns[1].to_pylist() == ["2", "b", "", ""]
 
 
+def test_what_else_stands_between_loose_values_is_part_of_none() -> None:
+    """Nobody is called ``asmith",``."""
+    text = Text(b'src="1", a=2; shost="x, y"; dst=3,\nsrc=, a=;\n')
+    columns = pairs.columns(text, "keyvalue", " ", ["src", "a", "shost", "dst"], loose=True)
+    assert [column.to_pylist() for column in columns] == [
+        ["1", ""], ["2", ""], ["x, y", ""], ["3", ""],
+    ]  # fmt: skip
+
+
 PLAIN = st.lists(
     st.sampled_from(
         [*KEYS, *(f"{key}=" for key in KEYS), *"=,é ", "  ", "other=", "v", "10.1.2.3"]
