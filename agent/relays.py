@@ -82,7 +82,7 @@ def _run(data: Bytes, place: int, kind: int) -> int:
 
 @inner
 def _priority(data: Bytes, start: int) -> int:
-    """Return the place behind a priority, as ``<134>``, ``<134>1 `` or ``123 <134>1 ``."""
+    """Return the place behind a priority, as ``<134>``, ``<134> ``, or ``123 <134>1 ``."""
     place = _run(data, start, _DIGIT)
     if place > start:
         if data[place] != _BLANK:
@@ -94,7 +94,7 @@ def _priority(data: Bytes, start: int) -> int:
     if not 1 <= more - place - 1 <= 3 or data[more] != _MORE:
         return _NEITHER
     version = data[more + 1] == _ONE and data[more + 2] == _BLANK
-    return more + 3 if version else more + 1
+    return _over(data, more + 3 if version else more + 1, _BLANK)
 
 
 @inner
