@@ -20,8 +20,8 @@ _NAME = re.compile(r"\(\?P<(\w+)>")
 class Parts(Protocol):
     """Where an expression is computed once that a cut asks for again and again."""
 
-    def column(self, expression: str) -> str:
-        """Return what stands for the expression."""
+    def column(self, expression: str, sure: str = "") -> str:
+        """Return what stands for the expression, or for the one that does where the cut fits."""
 
 
 class Layer:
@@ -67,11 +67,11 @@ class Shared:
     def __init__(self, layer: Layer, other: Callable[[str], str], *, first: bool) -> None:
         self._layer, self._first, self._other = layer, first, other
 
-    def column(self, expression: str) -> str:
-        """Return what stands for the expression."""
+    def column(self, expression: str, sure: str = "") -> str:
+        """Return what stands for the expression; where the cut is known to fit, ``sure`` does."""
         if self._first:
             return self._layer.column(expression)
-        return self._layer.known(expression) or self._other(expression)
+        return self._layer.known(expression) or self._other(sure or expression)
 
 
 def of_shapes(shapes: Iterable[int]) -> str:
@@ -370,8 +370,9 @@ class _Matched:
             f"regexp_extract(line, {text(self._pattern(names))}, [{', '.join(map(text, names))}])"
             for names in self._steps
         ]
+        groups = f"row({', '.join(found)})"
         # To find more groups takes ten times as long as to see that there is nothing to find.
-        return parts.column(f"CASE WHEN {self._matches} THEN row({', '.join(found)}) END")
+        return parts.column(f"CASE WHEN {self._matches} THEN {groups} END", groups)
 
     def complete(self, parts: Parts) -> str:
         whole = self._whole(parts)
