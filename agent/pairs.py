@@ -75,10 +75,10 @@ def columns(
 ) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it.
 
-    A ``loose`` value may hold delimiters without quotes around it, up to the next key, or to the
-    next one of some keys; a comma or semicolon at the end of one is no part of it. ``colons`` stand
-    for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the ``bars``
-    of ``leef``, where they are known.
+    A ``loose`` value may hold delimiters without quotes around it, up to the next key, and a comma
+    or semicolon before the blank is no part of it; or up to the next one of some keys. ``colons``
+    stand for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the
+    ``bars`` of ``leef``, where they are known.
     """
     signed = text
     for colon, equals in COLONS if colons else ():
