@@ -327,7 +327,8 @@ class Format:
     colons: bool
     """For ``keyvalue``: whether a colon, before a blank or a quote, stands behind each key."""
     loose: tuple[str, ...]
-    """For ``keyvalue`` with values that hold delimiters and no quotes: the keys that end one."""
+    """For ``keyvalue`` with values that hold delimiters and no quotes: the keys that end one, which
+    may be any (``*``)."""
     quoted: bool
     header: str
     """What a line that names the columns starts with; ``first`` for the first line; ``none`` where

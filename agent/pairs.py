@@ -38,7 +38,7 @@ _OPEN, _CLOSE = map(ord, "[]")
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _PARTS = 5
 """Parts of a LEEF header that each line has; a sixth may follow."""
-_STOPS = list(b",;")
+_STOPS, _ANY = list(b",;"), "*"
 _NO_MARK = 0
 _AT_ONCE = 64
 """Pairs of a line that are looked for first where they stood in the line before."""
@@ -69,14 +69,14 @@ def columns(
     delimiter: str,
     keys: Sequence[str],
     *,
-    loose: bool | Collection[str] = False,
+    loose: Collection[str] = (),
     colons: bool = False,
     found: Places | None = None,
 ) -> list[pa.Array]:
     """Return a column of values for each key, empty where a line does not have it.
 
-    A ``loose`` value may hold delimiters without quotes around it, up to the next key, and a comma
-    or semicolon before the blank is no part of it; or up to the next one of some keys. ``colons``
+    A value may hold delimiters without quotes around it, up to the next of the ``loose`` keys; they
+    may be any (``*``), and a comma or semicolon before a blank then is no part of it. ``colons``
     stand for the equals signs of ``keyvalue``, each before a blank or a quote. ``found`` are the
     ``bars`` of ``leef``, where they are known.
     """
@@ -92,11 +92,11 @@ def columns(
             heads = _behind_priorities(signed.array, signed.starts)
             mark, lines = ord(delimiter), np.arange(len(heads))
             pairs = _all_of(signed, lines, heads, mark, quotes=True, loose=bool(loose))
-            if loose is True and delimiter == " ":
+            if loose and _ANY not in loose:
+                pairs = pairs[: _joined(text.words, pairs, _looked_for({*keys, *loose}))]
+            elif loose and delimiter == " ":
                 # Some set commas as well, or semicolons.
                 pairs[np.isin(signed.array[pairs[:, _END] - 1], _STOPS), _END] -= 1
-            elif not isinstance(loose, bool) and loose:
-                pairs = pairs[: _joined(text.words, pairs, _looked_for({*keys, *loose}))]
     views = np.zeros((len(keys), len(text.starts), 2), np.uint64)
     _picked(text.array, text.words, pairs, _looked_for(keys), views)
     return [text.viewed(own) for own in views]

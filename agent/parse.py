@@ -160,8 +160,7 @@ def _cut(
             bars = pairs.bars(text, len(names))
             columns[HEADED], parts = pairs.header(text, bars, names, log_format.cells)
             columns |= {header_column(name): part for name, part in parts.items()}
-        keys, colons = log_format.keys, log_format.colons
-        loose = log_format.loose or log_format.generic
+        keys, loose, colons = log_format.keys, log_format.loose, log_format.colons
         values = pairs.columns(
             text, cut, log_format.delimiter, keys, loose=loose, colons=colons, found=bars
         )

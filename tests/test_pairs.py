@@ -158,7 +158,7 @@ def test_a_loose_value_goes_on_until_the_next_key() -> None:
     """Not every device sets quotes around a value of several words; what is quoted ends there."""
     lines = ["src=1 Anna  Smith a=2", 'src="Anna Smith" said a="b" shost', "said src= so a=", "so"]
     text = Text("".join(f"{line}\n" for line in lines).encode())
-    columns = pairs.columns(text, "keyvalue", " ", ["src", "a"], loose=True)
+    columns = pairs.columns(text, "keyvalue", " ", ["src", "a"], loose=["*"])
     assert columns[0].to_pylist() == ["1 Anna  Smith", "Anna Smith", "so", ""]
     assert columns[1].to_pylist() == ["2", "b", "", ""]
 
@@ -166,7 +166,7 @@ def test_a_loose_value_goes_on_until_the_next_key() -> None:
 def test_what_else_stands_between_loose_values_is_part_of_none() -> None:
     """Nobody is called ``asmith",``."""
     text = Text(b'src="1", a=2; shost="x, y"; dst=3,\nsrc=, a=;\n')
-    columns = pairs.columns(text, "keyvalue", " ", ["src", "a", "shost", "dst"], loose=True)
+    columns = pairs.columns(text, "keyvalue", " ", ["src", "a", "shost", "dst"], loose=["*"])
     assert [column.to_pylist() for column in columns] == [
         ["1", ""], ["2", ""], ["x, y", ""], ["3", ""],
     ]  # fmt: skip
